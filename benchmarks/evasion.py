@@ -40,7 +40,7 @@ from recognizer.imaging import DETAIL_SIDE, PREPROCESSING_VERSION, Limits
 from recognizer.imaging.sources import Refused
 from recognizer.intervals import share_by_source
 from recognizer.lab.dataset.folds import read_folds
-from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo, corrected, load_data, read_photo
+from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo, load_data, read_photo
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import ModelFile, percent
 from recognizer.model.folders import MODEL_FILE
@@ -146,12 +146,9 @@ def _scanned(files: Sequence[bytes], is_lead: Any) -> NDArray[np.bool_]:
 
 
 def load_bench(options: argparse.Namespace) -> Bench:
-    """Load the bundle and the photos, with the labels as they are corrected."""
-    photos = load_data([options.data])
-    for name in ("relabel.csv", "corrections.csv"):
-        photos = corrected(photos, TABLES / name)
+    """Load the bundle and the photos."""
     split = options.split if options.fold is None else "train"
-    photos = [photo for photo in photos if photo.split == split]
+    photos = [photo for photo in load_data([options.data]) if photo.split == split]
     if options.fold is not None:
         folds = read_folds(TABLES / "folds.csv")
         photos = [p for p in photos if p.source in folds and folds[p.source][1] == options.fold]

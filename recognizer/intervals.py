@@ -1,16 +1,15 @@
-"""Intervals of shares, weighted counts and figures of photos that share sources, with numpy alone.
+"""Intervals of shares, weighted counts and figures of photos that share sources.
 
-Review and evaluation use the same ones. All are 95 % intervals unless a function takes another
-``confidence``.
+The desk and the laboratory use the same ones; they need scipy. All are 95 % intervals unless a
+function takes another ``confidence``.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
-from statistics import NormalDist
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from recognizer.model.description import Estimate
 
@@ -18,15 +17,14 @@ CONFIDENCE = 0.95  # coverage of all intervals
 JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
-_MAX_EXPONENT = 700.0  # exp() of it is a float
 _MIN_SOURCES = 6  # of fewer, how alike photos of a source are cannot be estimated
 
 
 def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
     """Return a share, perhaps of fractions, with its exact interval (Clopper and Pearson, 1934)."""
     value, tail = count / of, (1 - confidence) / 2
-    low = _beta_quantile(count, of - count + 1, tail) if count > 0 else 0.0
-    high = _beta_quantile(count + 1, of - count, 1 - tail) if count < of else 1.0
+    low = float(special.betaincinv(count, of - count + 1, tail)) if count > 0 else 0.0
+    high = float(special.betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
     return Estimate(value, min(low, value), max(high, value))
 
 
@@ -45,9 +43,10 @@ def weighted_count(counts: Mapping[float, int]) -> Estimate:
     if not value:
         return Estimate(0.0, 0.0, of_none)
     variance = sum(weight**2 * count for weight, count in counts.items())
-    low = variance / value * _gamma_quantile(value**2 / variance, tail)
+    low = variance / value * float(special.gammaincinv(value**2 / variance, tail))
     value_up, variance_up = value + largest, variance + largest**2
-    high = variance_up / value_up * _gamma_quantile(value_up**2 / variance_up, 1 - tail)
+    quantile = float(special.gammaincinv(value_up**2 / variance_up, 1 - tail))
+    high = variance_up / value_up * quantile
     return Estimate(float(value), low, max(high, of_none))
 
 
@@ -82,10 +81,8 @@ def effective_photos(
     design = max(1 + (len(sources) / alike - 1) * correlation, spread / drawn if drawn else 1)
     number = len(sources) / design
     if design > 1:  # few sources say little of how alike photos are
-        normal = NormalDist().inv_cdf((1 + JOINT_CONFIDENCE) / 2) ** 2
-        # The square of Student's t: t^2 / (degrees + t^2) has a beta distribution.
-        part = _beta_quantile(0.5, degrees / 2, JOINT_CONFIDENCE)
-        number *= normal / (degrees * part / (1 - part))
+        tail = (1 + JOINT_CONFIDENCE) / 2
+        number *= (special.ndtri(tail) / special.stdtrit(degrees, tail)) ** 2
     return float(number if len(photos) >= _MIN_SOURCES else min(number, alike))
 
 
@@ -120,42 +117,3 @@ def precision_estimate(
     low = precision(recall.low, false_positive_rate.high, prevalence)
     high = precision(recall.high, false_positive_rate.low, prevalence)
     return Estimate(value, low or 0.0, 1.0 if high is None else high)
-
-
-def _beta_quantile(a: float, b: float, probability: float) -> float:
-    odds = _bisect(partial(_beta_share, a, b), probability, -_MAX_EXPONENT, _MAX_EXPONENT)
-    return 1 / (1 + math.exp(-odds))
-
-
-def _gamma_quantile(a: float, probability: float) -> float:
-    end = math.log(a + 10 * math.sqrt(a) + 50)
-    return math.exp(_bisect(partial(_gamma_share, a), probability, -_MAX_EXPONENT, end))
-
-
-def _bisect(share_below: Callable[[float], float], share: float, low: float, high: float) -> float:
-    for _ in range(64):
-        middle = (low + high) / 2
-        low, high = (middle, high) if share_below(middle) < share else (low, middle)
-    return low
-
-
-def _beta_share(a: float, b: float, odds: float) -> float:
-    """Return the regularised incomplete beta function at the log-odds of x (DLMF 8.17.22)."""
-    x, rest = 1 / (1 + math.exp(-odds)), 1 / (1 + math.exp(odds))
-    if x > (a + 1) / (a + b + 2):  # where the continued fraction converges slowly
-        return 1 - _beta_share(b, a, -odds)
-    fraction = 1.0
-    for m in range(20 + round(3 * math.sqrt(max(a, b))), 0, -1):
-        end = a + 2 * m
-        fraction = 1 + m * (b - m) * x / ((end - 1) * end) / fraction
-        fraction = 1 - (a + m - 1) * (a + b + m - 1) * x / ((end - 2) * (end - 1)) / fraction
-    gammas = math.lgamma(a + b) - math.lgamma(a + 1) - math.lgamma(b)
-    return math.exp(gammas + a * math.log(x) + b * math.log(rest)) / fraction
-
-
-def _gamma_share(a: float, log_x: float) -> float:
-    """Return the regularised lower incomplete gamma function (DLMF 8.11.4)."""
-    x = math.exp(log_x)
-    terms = np.arange(1, 100 + 12 * math.sqrt(x) + 2 * max(0, x - a))
-    series = 1 + float(np.cumprod(x / (a + terms)).sum())
-    return math.exp(a * log_x - x - math.lgamma(a + 1)) * series

@@ -47,7 +47,6 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "desk/templates/card.html.j2",
         "recipes/small-cpu.toml",
         "recipes/wildlife-quick.toml",
-        f"bundles/{DEFAULT_BUNDLE}/corrections.csv",
     ):
         assert (package / name).is_file(), name
     card = package / "bundles" / DEFAULT_BUNDLE / "MODEL_CARD.md"

@@ -53,13 +53,10 @@ def info_command(bundle: options.BundleArgument = None) -> None:
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
-    from recognizer.model.negatives import lacking_negatives, read_negatives
-
     training, evaluation = bundle.training, bundle.evaluation
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
     more = (training.recipe.get("cascade") if training else None) or {}
     second = filter(None, (*more.get("backbones", ()), more.get("trained", {}).get("backbone")))
-    lack = lacking_negatives(read_negatives(bundle), bundle.taxonomy)
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
@@ -77,7 +74,9 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "measured_on": {"split": evaluation.split, "photos_without_a_product": evaluation.negatives}
         if evaluation
         else "nothing yet, with these scores: use recognizer evaluate",
-        "enrolment": f"needs --negatives: {lack}" if lack else "possible with its own negatives",
+        "enrolment": f"against {bundle.negatives.photos:,} photos of its own"
+        if bundle.negatives
+        else "needs --negatives",
         "made": [_step(step) for step in bundle.lineage],
     }
 

@@ -11,6 +11,7 @@ import typer
 from recognizer.cli import ExitCode
 
 _Reports: TypeAlias = Iterator[Callable[..., None]]
+_SPEED_SECONDS = 600.0  # of reports, of which training makes one a minute
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
@@ -18,23 +19,32 @@ _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's 
 def show_progress(begun: str = "loading", *, every: float = 10, quiet: bool = False) -> _Reports:
     """Yield a function that shows words, and how much is done of how much, beside a spinner.
 
-    Without a terminal it prints a line, but only one in ``every`` seconds.
+    Without a terminal it prints a line, but only one in ``every`` seconds. The time left is
+    estimated by the reports of the last ten minutes, as long as they count up to one number.
     """
     from rich.console import Console
-    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True, quiet=quiet)
     printed = time.monotonic()
-    with console.status(escape(begun)) as status:
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn()
+    with Progress(
+        *columns, console=console, transient=True, speed_estimate_period=_SPEED_SECONDS
+    ) as progress:
+        task = progress.add_task(begun, total=None)
 
         def report(words: str, done: int | None = None, of: int | None = None) -> None:
             nonlocal printed
+            if of != progress.tasks[0].total or (done or 0) < progress.tasks[0].completed:
+                progress.reset(task, total=of)
             line = words if done is None else f"{words}: {done}/{of}"
-            status.update(escape(line))
+            progress.update(task, description=line, completed=done, total=of)
             now = time.monotonic()
             if not console.is_terminal and now - printed >= every:
                 printed = now
-                console.print(line, markup=False, soft_wrap=True)
+                left = progress.tasks[0].time_remaining
+                rest = f"; {duration(left)} left" if left else ""
+                console.print(f"{line}{rest}", markup=False, soft_wrap=True)
 
         yield report
 

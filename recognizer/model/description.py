@@ -102,7 +102,7 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NegativesFile:
-    """The file ``negatives.npz`` (see :mod:`recognizer.model.negatives`)."""
+    """The file ``negatives.npz`` (see :mod:`recognizer.lab.enrolment.negatives`)."""
 
     sha256: str
     photos: int
@@ -190,22 +190,21 @@ class EnrolmentEvidence:
 
     photos: int
     sources: int
-    known: int  # photos of the label that the bundle's bank had already
     negatives: int  # photos that the head was fitted against
     recall: Mapping[float, Share]  # of the photos, at the threshold for a rate
     false_positives: Mapping[float, Share]  # of the held-out negatives, there
     leads: Share | None = None  # with the default policy
     by_source: bool = False  # whole sources were left out, not single photos
-    own_weight: float | None = None  # of a known label's old log-odds in its new score
 
     @property
     def words(self) -> str:
         """The evidence in one sentence."""
         share, left_out = self.recall[0.01], "sources" if self.by_source else "photos"
+        interval = f" ({share.low:.2f} to {share.high:.2f})"
         return (
             f"enrolled from {counted(self.photos, 'photo')} of {counted(self.sources, 'source')}; "
             f"with {left_out} left out in turn, {share.count} of {share.of} are found at a "
-            f"false-positive rate of 1 % ({share.low:.2f} to {share.high:.2f})"
+            f"false-positive rate of 1 %{interval if self.sources > 1 else ''}"
         )
 
 

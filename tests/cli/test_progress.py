@@ -1,12 +1,13 @@
 """Commands that take seconds show progress, and end without a pause."""
 
+import itertools
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from rich.console import Console
 
+from recognizer.cli.progress import show_progress
 from tests.conftest import encoded, invoke, picture, run_python
 
 
@@ -30,7 +31,7 @@ def test_a_spinner_turns_meanwhile(
     seen, turning = [], []
 
     @contextmanager
-    def status(*_: object):
+    def progress(*_: object, **__: object):
         turning.append(1)
         yield Mock()
         turning.clear()
@@ -43,10 +44,24 @@ def test_a_spinner_turns_meanwhile(
     Path("a.jpg").write_bytes(encoded(picture("red")))
     invoke("scan", "a.jpg", "-m", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
     invoke("bank", "add", "bank", "a.jpg", "--cleared")
-    monkeypatch.setattr(Console, "status", status)
+    monkeypatch.setattr("rich.progress.Progress", progress)
     monkeypatch.setattr(step, begun)
     invoke(*command.format(bundle=tiny_bundle).split())
     assert seen == [True]
+
+
+def test_the_time_left_is_of_what_is_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = itertools.count(0, 5)  # five seconds pass whenever somebody looks
+    monkeypatch.setattr("rich.console.monotonic", lambda: next(now))
+    with show_progress(every=0) as report:
+        for done in (10, 20, 30):
+            report("decoding", done, 40)
+        report("training", 1, 9)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert [" left" in line for line in lines] == [False, True, True, False]
+    assert lines[0] == "decoding: 10/40"
 
 
 def test_the_end_looks_through_nothing() -> None:

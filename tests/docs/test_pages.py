@@ -129,7 +129,7 @@ def test_the_pages_about_training_run(
 def check_guide(folder: Path, runner: Runner) -> None:
     """The guide to training does what it says."""
     printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
-    assert "Source: the folder inside each label's folder" in printed["dataset split"]
+    assert "Layout: a folder for each label" in printed["dataset split"]
     assert "small-cpu: 36 photos of 3 labels" in printed["train --data"]
     assert "any product" in printed["evaluate bundles/own-v1"]
     assert "Whale tooth" in (folder / "queue.html").read_text("utf-8")

@@ -48,6 +48,7 @@ def write_world(folder: Path) -> None:
             (folder / name / f"{sample}.jpg").write_bytes(encoded(image))
     for name in ("photo.jpg", "upload.jpg", "tusk.jpg", "mammoth.jpg", "one.jpg"):
         shutil.copy(folder / "backlog" / "ivory-bangles.jpg", folder / name)
+    (folder / "corrections.csv").write_text("sha256,label,reason\nab,wood,a turned bowl\n")
     (folder / "more").mkdir()
     (folder / "more" / "bowl.png").write_bytes(encoded(scene(7), "PNG"))
     (folder / "listings.csv").write_text(LISTINGS)

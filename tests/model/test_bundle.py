@@ -10,9 +10,7 @@ import pytest
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import Bundle, bundles_behind, load_bundle, write_bundle
-from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
-from recognizer.model.negatives import read_negatives
 from recognizer.model.self_test import TOLERANCE, self_test, with_self_test
 from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
@@ -101,17 +99,14 @@ def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: C
         load_bundle(changed(tmp_path, change))
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "negatives.npz", "bundle.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "bundle.json"])
 def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
-    negatives = NegativesFile(sha256="0", photos=1) if name == "negatives.npz" else None
-    folder = write_tiny_bundle(tmp_path, negatives=negatives)
+    folder = write_tiny_bundle(tmp_path)
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
 
-    with pytest.raises(BundleNotFoundError):  # noqa: PT012 - each file is read by another step
-        bundle = load_bundle(folder)
-        read_negatives(bundle)
-        bundle.read_model()
+    with pytest.raises(BundleNotFoundError):
+        load_bundle(folder).read_model()
 
 
 def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read(

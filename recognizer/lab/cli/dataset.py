@@ -1,4 +1,4 @@
-"""``recognizer dataset``: split and check labelled photos, and write them for other tools."""
+"""``recognizer dataset``: split, check and correct labelled photos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -22,23 +22,15 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20  # files that are printed; the rest is counted
 
-app = options.group("Split labelled photos, check them, write them for other tools.")
+app = options.group("Split labelled photos, check them, correct their labels.")
 
 
 @app.command()
 def split(
     folder: Annotated[
-        Path, Argument(metavar="FOLDER", help="The photos' folder, or their list (CSV, JSON).")
+        Path, Argument(metavar="FOLDER", help="The photos' folder, or a CSV table of them.")
     ],
     output: Annotated[Path, options.output_option("The folder of manifest.csv; it may be FOLDER.")],
-    source: Annotated[
-        str | None,
-        Option(
-            metavar="COLUMN",
-            help="Column of the source; or folder (inside the label's), or photo (each its own).",
-            show_default="the first of these that fits",
-        ),
-    ] = None,
     rename: Annotated[
         list[str] | None,
         Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
@@ -48,19 +40,16 @@ def split(
         float, Option(help="The share of validation, for `thresholds`.", min=0, max=0.9)
     ] = 0.0,
     seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
-    photos: Annotated[
-        Path | None, Option(help="The photos' folder.", show_default="that of the list")
-    ] = None,
 ) -> None:
     """Split labelled photos into train and test; write a manifest.
 
-    FOLDER has a folder for each label, a CSV table, or an export of Label Studio with choices. No
-    source is in two splits, nor are near-copies; each label has its share of each split, as far
-    as its sources allow. The photos stay where they are. The same data and seed give the same
-    split. The exit code is 3 if some photos had to be left out.
+    FOLDER has a folder for each label, and in it one for each source; or it is a CSV table with the
+    columns file, label and source. No source is in two splits, nor are near-copies; each label has
+    its share of each split, as far as its sources allow. The photos stay where they are. The same
+    data and seed give the same split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.lab.dataset.layouts import read_collection
-    from recognizer.lab.dataset.manifest import LABELS, MANIFEST, write_manifest
+    from recognizer.lab.dataset.manifest import LABELS, write_manifest
     from recognizer.lab.dataset.new_manifest import make_manifest
 
     pairs = [text.partition("=") for text in rename or ()]
@@ -70,18 +59,11 @@ def split(
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
         )
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
-    if (output / MANIFEST).exists():
-        raise UsageError(
-            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
-            "delete it"
-        )
-    found = read_collection(folder, photos)
+    _check_output(output)
+    found = read_collection(folder)
     with show_progress() as report:
         made = make_manifest(
             found,
-            source=source,
             renamed={old: new for old, _, new in pairs},
             shares={"test": test, "validation": validation},
             seed=seed,
@@ -100,6 +82,18 @@ def split(
     require_none_failed(f"Left out: {line}" for line in lines)
 
 
+def _check_output(output: Path) -> None:
+    from recognizer.lab.dataset.manifest import MANIFEST
+
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
+    if (output / MANIFEST).exists():
+        raise UsageError(
+            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
+            "delete it"
+        )
+
+
 def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
     from recognizer.lab.dataset.manifest import SPLITS
@@ -116,25 +110,24 @@ def print_counts(photos: Sequence[Photo]) -> None:
 
 
 @app.command()
-def write(
-    data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
-    output: Annotated[Path, options.output_option("The folder to write; new or empty.")],
-    layout: Annotated[
-        Literal["folders", "coco"],
-        Option("--as", help="A folder for each split and label, or COCO annotations."),
-    ] = "folders",
+def correct(
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="Labelled photos with a manifest.")],
+    tables: Annotated[
+        list[Path], Argument(metavar="TABLE.csv", help="Tables of corrections; the last one wins.")
+    ],
+    output: Annotated[Path, options.output_option("The folder of the corrected manifest.csv.")],
 ) -> None:
-    """Write labelled photos as folders or as COCO.
+    """Write a manifest with corrected labels.
 
-    ImageFolder, timm, ultralytics and FiftyOne read the folders. Photos keep their splits, and are
-    links to the files of FOLDER.
+    A table has the columns sha256 or file, label (the right one, or exclude) and reason. The photos
+    stay where they are.
     """
-    from recognizer.lab.dataset.manifest import load_data
-    from recognizer.lab.dataset.writing import write_dataset
+    from recognizer.lab.dataset.manifest import correct_labels
 
-    with show_progress() as report:
-        write_dataset(load_data(data), output, layout, partial(report, "writing photos"))
-    say(f"Wrote {output}")
+    _check_output(output)
+    for table, count in correct_labels(folder, tables, output).items():
+        say(f"{table}: corrected {counted(count, 'photo')}")
+    say(f"Wrote {output / 'manifest.csv'}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``recognizer enroll``: a product added to a bundle, or strengthened, from a few photos."""
+"""``recognizer enroll``: a product added to a bundle from a few photos."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ def enroll_command(
     hint: Annotated[str | None, Option(help="What reviewers look at; a new name needs it.")] = None,
     check: Annotated[bool, Option("--check", help="Print what to expect; write nothing.")] = False,
 ) -> None:
-    """Add a product to a bundle, or strengthen one, from as few as three photos.
+    """Add a product to a bundle from as few as three photos.
 
     Prints what to expect: each folder in turn (in one folder, each photo) is left out and scored.
     The new bundle is used like any other. The exit code is 3 if a photo could not be read. Needs

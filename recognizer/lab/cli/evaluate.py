@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +12,11 @@ from recognizer._files import parquet_library, require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
 from recognizer.cli.progress import print_wide, say, show_progress
-from recognizer.errors import DatasetError, UsageError
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.lab.dataset.manifest import Photo
     from recognizer.lab.evaluation.evaluate import Evaluation
     from recognizer.lab.evaluation.paired import PairedEvaluation
-    from recognizer.model.bundle import Bundle
 
 PrevalenceOption = Annotated[
     float, Option(help="The share of photos with a product at which precision is stated.")
@@ -82,13 +79,14 @@ def evaluate_command(
     written: list[Path] = []
     with show_progress() as report:
         from recognizer.engine import Recognizer
+        from recognizer.lab.dataset.manifest import load_data
         from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
         from recognizer.lab.evaluation.html_report import write_predictions, write_report
         from recognizer.lab.evaluation.paired import compare
 
         report("reading the data")
         recognizer = Recognizer.load(bundle)
-        photos = photos_of_split(load_corrected(data, recognizer.bundle), split)
+        photos = photos_of_split(load_data(data, recognizer.bundle.taxonomy), split)
         if against:
             other = Recognizer.load(against)
             scored = [
@@ -128,33 +126,6 @@ def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = Fal
     if as_json:
         print_json({figures.split: figures} if is_one else figures)
     else:
-        page = render("evaluation.md.j2" if is_one else "comparison.md.j2", found=figures)
+        name = "evaluation" if is_one else "comparison"
+        page = render(f"evaluation/{name}.md.j2", found=figures)
         print_wide(Markdown(page))
-
-
-def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
-    """Return labelled photos, with the corrected labels that a bundle was trained with."""
-    from recognizer.lab.dataset.manifest import CORRECTIONS, corrected, load_data, read_rows
-
-    photos = found = load_data(data, bundle.taxonomy)
-    own = bundle.path / CORRECTIONS
-    tables = bundle.training.recipe.get("corrections", []) if bundle.training else []
-    digests: set[str] = set()
-    try:
-        for table in [own] if own.is_file() else tables:
-            found = corrected(found, table)
-            digests |= {row["sha256"] for _, row in read_rows(table, ["sha256"])}
-    except DatasetError as error:
-        say(
-            f"Warning: {bundle.title} was trained with corrected labels, which these photos do not "
-            f"have ({error}): figures differ from those of its card."
-        )
-        return photos
-    if digests:
-        applied = len(digests & {photo.sha256 for photo in photos})
-        say(
-            f"{bundle.title} was trained with {len(digests):,} corrected labels; {applied:,} of "
-            "these photos have one, by their sha256. A resized or recompressed copy keeps the "
-            "label of its manifest, and figures then differ from those of the card."
-        )
-    return found

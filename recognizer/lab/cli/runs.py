@@ -1,12 +1,12 @@
-"""``recognizer runs``: what was trained, its figures, two runs compared, learning curves."""
+"""``recognizer runs``: what was trained, its figures, two runs compared."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
-from recognizer._files import replacing
 from recognizer.cli import options
 from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import duration, print_table, say, show_progress
@@ -20,10 +20,6 @@ _RECIPE, _OUT_OF_FOLD, _NETWORK = "recipe.json", "out-of-fold.parquet", "network
 def runs_command(
     runs: Annotated[
         list[Path] | None, Argument(metavar="RUN", help="Folders of runs.", show_default="runs/*")
-    ] = None,
-    learning_curve: Annotated[
-        Path | None,
-        Option(metavar="FILE.svg", help="Draw recall over the number of sources, of one RUN."),
     ] = None,
     by: ByOption = None,
     prevalence: PrevalenceOption = 0.0003,
@@ -45,20 +41,15 @@ def runs_command(
     titles = [str(run) for run in given]
     if not given:
         raise UsageError("no runs in runs/: `recognizer train` makes one, or name their folders")
-    if learning_curve is not None:
-        if len(runs or ()) != 1:
-            raise UsageError("--learning-curve is of one RUN: name it")
-        _draw_curves(given[0], learning_curve, as_json=as_json)
-    elif runs and len(runs) < 3:
+    if runs and len(runs) < 3:
         figures: Any
         with show_progress() as report:
             report("measuring")
             files = (path / _OUT_OF_FOLD if path.is_dir() else path for path in given)
             held = [out_of_fold.read_out_of_fold(file) for file in files]
             for run, one in zip(given, held, strict=True):
-                if weights := out_of_fold.earlier_weights(one.recipe.get("weights", "none")):
-                    which = f"{weights}, which may know these photos"
-                    say(f"Warning: {run} began with the weights of {which}")
+                if weights := _earlier(one.recipe):
+                    say(f"Warning: {run} began with {weights}, which may know these photos")
             if len(held) == 2:
                 figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:
@@ -84,7 +75,7 @@ def _describe(run: Path, report: Any) -> dict[str, str]:
     backbones = " and ".join(dict.fromkeys(one["backbone"] for one in trained))
     photos = sum(one["photos"] + one.get("finish", {}).get("photos", 0) for one in trained)
     words = f"{recipe['name']}: {backbones} at {recipe['input_size']}"
-    weights = out_of_fold.earlier_weights(recipe["weights"])
+    weights = _earlier(recipe)
     words += f" from {weights}" if weights else ""
     drawn = f"{photos:,} photos" if photos else "frozen"
     row = {"run": str(run), "recipe": f"{words}, {drawn}"}
@@ -102,29 +93,7 @@ def _describe(run: Path, report: Any) -> dict[str, str]:
     return row
 
 
-def _draw_curves(run: Path, path: Path, *, as_json: bool) -> None:
-    require_extra("lab")
-    if path.suffix.lower() not in {".svg", ".png", ".pdf"}:
-        raise UsageError(f"--learning-curve {path}: the name must end in .svg, .png or .pdf")
-    with show_progress() as report:
-        from recognizer.lab.evaluation.learning_curve import SHARES
-        from recognizer.lab.evaluation.plots import draw_learning_curves
-        from recognizer.lab.training.runs import learning_curves
-
-        curves = learning_curves(run, report)
-    with replacing(path) as partial:
-        draw_learning_curves(curves).savefig(partial, format=path.suffix[1:].lower())
-    if as_json:
-        print_json(curves)
-    else:
-        rows = (
-            [c.name, *(f"{n}: {r}" for n, r in zip(c.sources, c.recall, strict=True)), str(c.twice)]
-            for c in curves
-        )
-        print_table(
-            "Sources, and recall at 1 % out of fold",
-            ("", *(f"{100 * share:g} % of the sources" for share in SHARES), "if there were twice"),
-            rows,
-            "heads on frozen features; the last column is on the line through the others",
-        )
-    say(f"Wrote {path}")
+def _earlier(recipe: Mapping[str, Any]) -> str:
+    """Return the file that a recipe's weights come from, or an empty text."""
+    weights = str(recipe.get("weights", "none"))
+    return "" if weights in {"imagenet", "none"} else weights

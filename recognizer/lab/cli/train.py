@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
-from recognizer.cli.progress import duration, say, show_progress
+from recognizer.cli.progress import say, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def train_command(
         with show_progress() as report:
 
             def show(stage: Stage) -> None:
-                words, of = stage.words, "" if stage.run else " of this step"
-                if stage.seconds_left is not None:
-                    words += f"; {duration(stage.seconds_left)} left{of}"
-                (say if stage.is_resumed else report)(words)
+                if stage.done is None:
+                    say(stage.words)
+                else:
+                    report(stage.words, stage.done, stage.of)
 
             try:
                 train_recipe(opened, show)

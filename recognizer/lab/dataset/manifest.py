@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import CsvRows, replacing
+from recognizer._files import CsvRows, make_folder, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
@@ -102,14 +102,14 @@ def at_one_quality(photo: Photo) -> bytes:
 
 
 def read_rows(
-    path: str | os.PathLike[str], columns: Sequence[str], delimiter: str = ","
+    path: str | os.PathLike[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the place (``file:line``) and the cells of each row of a table in UTF-8."""
     if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
         raise DatasetError(f"{path} is not a regular file")
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = CsvRows(file, delimiter)
+            reader = CsvRows(file)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise DatasetError(f"{path}: no column {', '.join(missing)}")
@@ -274,37 +274,48 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     return sha256("\n".join(rows).encode()).hexdigest()
 
 
-CORRECTIONS = "corrections.csv"  # of a bundle: labels of photos that its makers corrected
-_CORRECTION, _EXCLUDE = ("sha256", "label", "reason"), "exclude"
+_EXCLUDE = "exclude"  # in a table of corrections: no label fits
 
 
-def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
-    """Return photos with the labels of a table of corrections, or raise a DatasetError.
+def correct_labels(folder: Path, tables: Iterable[Path], output: Path) -> dict[str, int]:
+    """Write a data folder's manifest with corrected labels; return table -> the photos it names.
 
-    It has ``sha256``, ``label`` (the right one, or ``exclude``: no label fits) and ``reason``.
+    A table has the columns ``label`` (the right one, or ``exclude`` to leave the photo out),
+    ``reason``, and ``sha256`` or ``file`` as in the manifest; the last table wins. All other
+    columns of the manifest stay.
     """
-    known = taxonomy_of(photos).labels
-    right: dict[str, str] = {}
-    for where, row in read_rows(table, _CORRECTION):
-        if row["label"] != _EXCLUDE and row["label"] not in known:
-            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+    columns = dict.fromkeys(REQUIRED_COLUMNS)
+    rows = [row for _, row in read_rows(folder / MANIFEST, REQUIRED_COLUMNS)]
+    known, counts = folder_taxonomy(folder).labels, dict[str, int]()
+    for table in tables:
+        right, used = _read_corrections(table, [*known]), 0
+        for row in rows:
+            columns |= dict.fromkeys(row)
+            if label := right.get(row["sha256"]) or right.get(row["file"]):
+                row["label"], used = label, used + 1
+        counts[str(table)] = used
+    for row in rows:
+        row["file"] = _relative(folder / row["file"], output)
+    make_folder(output)
+    kept = ([row[name] for name in columns] for row in rows if row["label"] != _EXCLUDE)
+    _write_rows(output, folder / LABELS, columns, kept)
+    return counts
+
+
+def _read_corrections(table: Path, known: Collection[str]) -> dict[str, str]:
+    right = dict[str, str]()
+    for where, row in read_rows(table, ("label", "reason")):
+        key, label = row.get("sha256") or row.get("file"), row["label"]
+        if not key:
+            raise DatasetError(f"{where}: neither sha256 nor file")
+        if label not in {*known, _EXCLUDE}:
+            raise DatasetError(f"{where}: {unknown_name('label', label, [*known, _EXCLUDE])}")
         if not row["reason"]:
             raise DatasetError(f"{where}: no reason; write what the photo shows")
-        if row["sha256"] in right:
-            raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
-        right[row["sha256"]] = row["label"]
-    kept = [photo for photo in photos if right.get(photo.sha256) != _EXCLUDE]
-    return [replace(photo, label=right.get(photo.sha256, photo.label)) for photo in kept]
-
-
-def carry_corrections(tables: Iterable[str | Path], folder: Path) -> None:
-    """Write the corrections of several tables into one, in a bundle's folder; the last one wins."""
-    rows = {row["sha256"]: row for table in tables for _, row in read_rows(table, _CORRECTION)}
-    if rows:
-        with (folder / CORRECTIONS).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, _CORRECTION, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows[digest] for digest in sorted(rows))
+        if key in right:
+            raise DatasetError(f"{where}: {key} is corrected twice")
+        right[key] = label
+    return right
 
 
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path) -> Path:
@@ -312,13 +323,22 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path) -> P
 
     ``own_labels`` is the data's description of custom labels, if any, which goes with it.
     """
-    path = folder / MANIFEST
+    rows = (
+        (p.sha256, _relative(p.path, folder), p.label, p.source, p.split, p.license) for p in photos
+    )
+    return _write_rows(folder, own_labels, (*REQUIRED_COLUMNS, "license"), rows)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+
+
+def _write_rows(
+    folder: Path, own_labels: Path, columns: Iterable[str], rows: Iterable[Sequence[str]]
+) -> Path:
     if own_labels.is_file() and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
+    path = folder / MANIFEST
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*REQUIRED_COLUMNS, "license"))
-        for p in photos:
-            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
-            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.license])
+        csv.writer(file, lineterminator="\n").writerows([[*columns], *rows])
     return path

@@ -1,15 +1,16 @@
 """Make a manifest of labelled photos, whatever the order of their files; the photos stay."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer.errors import DatasetError, UsageError, counted
+from recognizer.errors import DatasetError, counted
 from recognizer.known.index import near_copies
 from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
-from recognizer.lab.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
+from recognizer.lab.dataset.layouts import Collection
 from recognizer.lab.dataset.manifest import (
     Photo,
     copies_of,
@@ -18,19 +19,11 @@ from recognizer.lab.dataset.manifest import (
     how_to_describe,
     plain_label,
 )
-from recognizer.policy.listing import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned
 
 _SHOWN = 3  # examples in a message
-
-SOURCE_COLUMNS = (
-    *("source", "seller", "seller_id", "seller_name", "shop", "store", "account", "user"),
-    *("user_id", "username", "owner", "photographer", "author", "listing", "listing_id", "case"),
-    *("case_id", "site", "website", "domain", "platform", "repository", "collection", "dataset"),
-)
-"""Columns that are taken for the source, the first one first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,34 +39,31 @@ class NewManifest:
 def make_manifest(
     data: Collection,
     *,
-    source: str | None = None,
     renamed: Mapping[str, str] | None = None,
     shares: Mapping[str, float],
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NewManifest:
-    """Split the photos of a collection by source (see :func:`find_origins`).
+    """Split the photos of a collection by source; a photo without a source is its own.
 
     ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
     ``shares`` is split -> its share of the photos.
     """
-    sources, words = find_origins(data, source)
-    notes = [f"Layout: {data.layout}", f"Source: {words}", *data.notes]
+    notes = [f"Layout: {data.layout}", *data.notes]
     made = NewManifest(notes=notes, left_out=[*data.left_out])
     taxonomy, root = folder_taxonomy(data.root), data.root
     labels = _labels(data, renamed or {}, taxonomy, made.notes)
-    pairs = [pair for pair in zip(data.entries, sources, strict=True) if pair[0].label in labels]
-    pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
+    entries = [entry for entry in data.entries if entry.label in labels]
+    entries.sort(key=lambda entry: (entry.path.as_posix(), entry.label))
     hashes: dict[str, str | None] = {}
-    looks = hash_photos([entry.path for entry, _ in pairs], on_progress)
-    for (entry, origin), look in zip(pairs, looks, strict=True):
+    looks = hash_photos([entry.path for entry in entries], on_progress)
+    for entry, look in zip(entries, looks, strict=True):
         if isinstance(look, str):
             made.left_out.append(look)
             continue
         digest, hashes[digest] = look
-        stated = entry.fields.get("license") or entry.fields.get("licence", "")
-        about = (digest, labels[entry.label], origin or "", "")  # it has no split yet
-        made.photos.append(Photo(entry.path, *about, stated, taxonomy))
+        about = (digest, labels[entry.label], entry.source, "")  # it has no split yet
+        made.photos.append(Photo(entry.path, *about, entry.license, taxonomy))
     _leave_copies_out(made, root)
     if not made.photos:
         raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
@@ -82,16 +72,11 @@ def make_manifest(
     if len(set(groups)) < 2:
         raise DatasetError(
             f"all {len(groups)} photos are of one source, {made.photos[0].source!r}, or "
-            "near-copies: nothing can be held out. Say where they come from (--source COLUMN), or "
-            "take each photo as its own source with --source photo; the figures will then look "
-            "better than the model is"
+            "near-copies: nothing can be held out. Say where each photo comes from: one more "
+            "folder below each label's folder, or a column source in a table"
         )
     splits = deal_to_splits(made.photos, groups, shares, seed)
     made.photos = [replace(p, split=split) for p, split in zip(made.photos, splits, strict=True)]
-    if any("split" in entry.fields for entry in data.entries):
-        made.notes.append(
-            "The splits that the data came with were not used: sources may be in several"
-        )
     _warn_of_few(made)
     return made
 
@@ -151,8 +136,8 @@ def _name_sources(made: NewManifest, root: Path) -> None:
     which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
     made.warnings.append(
         f"{which} source: each counts as its own. Photos of one seller or camera may then be in "
-        "training and test, and the figures will look better than the model is. Give a source: a "
-        "column (--source NAME), or one more folder below each label's folder"
+        "training and test, and the figures will look better than the model is. Give a source: "
+        "one more folder below each label's folder, or a column source in a table"
     )
     made.photos = [
         photo if photo.source else replace(photo, source=f"photo/{_name(photo, root)}")
@@ -199,50 +184,4 @@ def _warn_of_few(made: NewManifest) -> None:
 
 
 def _name(photo: Photo, root: Path) -> str:
-    return photo.path.relative_to(root).as_posix()
-
-
-# --- sources --------------------------------------------------------------------------------------
-# Photos of one seller, shop or camera are alike. A model that is tested on the sources that it was
-# trained on looks better than it is, so a source has to be known, or taken from what there is.
-
-
-def find_origins(data: Collection, asked: str | None = None) -> tuple[Sequence[str | None], str]:
-    """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
-    entries = data.entries
-    where = "that a photo lies in" if data.has_list else "inside each label's folder"
-    ways: dict[str, tuple[Sequence[str | None], str]] = {
-        "photo": ([None] * len(entries), "each photo is its own source"),
-        "folder": ([_folder(entry, data) for entry in entries], f"the folder {where}"),
-    }
-    columns = list(dict.fromkeys(key for e in entries for key in e.fields if key != FOLDER))
-    for name in columns:
-        sources = [(entry.fields.get(name) or "").strip() or None for entry in entries]
-        ways[name] = sources, f"the column {name!r}"
-    if asked is not None:
-        if asked not in ways:
-            given = f" (there are {', '.join(columns)})" if columns else ""
-            raise UsageError(
-                f"--source {asked}: no such column{given}; give a column, or one of: folder, photo"
-            )
-        return ways[asked]
-    plain, same = {normal_name(name): name for name in columns}, ""
-    for name in (plain[known] for known in SOURCE_COLUMNS if known in plain):
-        origins, words = ways[name]
-        if len(set(origins) - {None}) > 1:
-            return origins, words + same
-        same += f" ({words} says the same of all)"
-    origins, words = ways["folder"]
-    pairs = {(e.label, s) for e, s in zip(entries, origins, strict=True) if s is not None}
-    if len(pairs) > len({label for label, _ in pairs}):  # more than another name of the labels
-        return origins, words + same
-    words = "nothing says where the photos come from: each is its own source"
-    return ways["photo"][0], words + same
-
-
-def _folder(entry: CollectionEntry, data: Collection) -> str | None:
-    if not data.has_list:
-        return entry.fields.get(FOLDER)
-    parts = entry.path.relative_to(data.root).parts[:-1]
-    names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
-    return names[-1] if names else None
+    return Path(os.path.relpath(photo.path, root)).as_posix()

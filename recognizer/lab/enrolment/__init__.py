@@ -1,1 +1,1 @@
-"""Few-shot enrolment: a product added to a bundle, or strengthened, from as few as three photos."""
+"""Few-shot enrolment: a product added to a bundle from as few as three photos."""

@@ -12,10 +12,16 @@ import numpy as np
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TaxonomyError, UsageError, counted
-from recognizer.lab.enrolment.head import Learner, as_negatives, copies_in, distinct, read_examples
-from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
+from recognizer.lab.enrolment.head import as_negatives, copies_in, distinct, learn, read_examples
+from recognizer.lab.enrolment.negatives import NegativeBank, lacking_negatives, read_negatives
+from recognizer.lab.enrolment.writing import (
+    DEFAULT_RATE,
+    Enrolment,
+    calibrate,
+    measure,
+    write_enrolled,
+)
 from recognizer.model.folders import check_output
-from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
 from recognizer.taxonomy import Kind, Taxonomy, unknown_name
 
 MIN_PHOTOS = 3
@@ -56,36 +62,36 @@ def enroll(
     negatives: Sequence[str] = (),
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
-    """Write a bundle that knows a product more, or one better than the recognizer's.
+    """Write a bundle that knows a product more than the recognizer's.
 
-    ``name`` is a product of the taxonomy, or a new one in snake_case with a ``hint``, what a
-    reviewer should look at; its ``family`` is one of the taxonomy, by default its own. ``photos``
-    are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
-    bundle, which must not exist or be empty; without one, nothing is written, and the result says
-    what to expect. ``negatives`` are paths of photos that do not show the product, in addition to
-    the bundle's bank. ``on_progress`` is called with what is being done, the photos done and their
-    number.
+    ``name`` is a product of the taxonomy that the bundle lacks, or a new one in snake_case with a
+    ``hint``, what a reviewer should look at; its ``family`` is one of the taxonomy, by default its
+    own. ``photos`` are paths, of at least three that differ; ``output`` is the folder NAME-vN of
+    the new bundle, which must not exist or be empty. Without one, nothing is written, and the
+    result says what to expect. ``negatives`` are paths of photos that do not show the product, in
+    addition to the bundle's bank. ``on_progress`` is called with what is being done, the photos
+    done and their number.
 
     A mistake in these is a UsageError; a bank that is not the one that the bundle describes, or a
     model that cannot be added to, a BundleError.
     """
-    title = None if output is None else check_output(output)  # before any work is done
+    if output is not None:
+        check_output(output)  # before any work is done
     bundle = recognizer.bundle
     taxonomy = _resolve(bundle.taxonomy, name, family, hint)
+    if name in bundle.label_names:
+        raise UsageError(
+            f"{bundle.title} knows {name}: enroll it in a bundle without it, from all photos, "
+            "or train with them (recognizer train)"
+        )
     own_bank = read_negatives(bundle)
     if not negatives:
         _require_negatives(own_bank, taxonomy, name)
     read, unreadable = read_examples(
         recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
     )
-    rows, copies = distinct(read)
+    examples, copies = distinct(read)
     notes = [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    earlier, own = bundle.enrolled_photos(name), own_bank and own_bank[own_bank.labels == name]
-    seen = [photo.sha256 in earlier or (own and copies_in(own, photo).any()) for photo in rows]
-    known = [photo.path for photo, is_seen in zip(rows, seen, strict=True) if is_seen]
-    again = f"the bundle knows it as {name} already: it counts there, and is not enrolled again"
-    notes += [f"{path}: {again}" for path in known]
-    examples = [photo for photo in rows if photo.path not in known]
     if len(examples) < MIN_PHOTOS:
         usable = f"{counted(len(examples), 'usable photo')} of {len(photos)}"
         notes += [f"{path} cannot be read: {why}" for path, why in unreadable.items()]
@@ -109,16 +115,22 @@ def enroll(
                 note += "; the model may have been trained on them, and promise too much"
             notes.append(note)
     whole = _require_negatives(whole, taxonomy, name, len(missing))
-    learner = Learner(examples, whole, name, taxonomy)
-    what = "source" if learner.by_source else "photo"
-    leaving_out = partial(on_progress, f"leaving out each {what} in turn")
-    column = bundle.label_names.index(name) if name in bundle.label_names else None
-    plan = Plan(name, bundle, taxonomy, learner, learner.learn(column, leaving_out), column)
+    learned = learn(
+        examples, whole, name, taxonomy, partial(on_progress, "leaving out photos in turn")
+    )
+    calibration = calibrate(learned, bundle)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
-    unreadable |= missing
-    enrolment = Enrolment(name, plan.evidence, threshold, tuple(notes), unreadable, output)
-    if output is not None and title is not None:
-        write_enrolled(plan, enrolment, output, title)
+    enrolment = Enrolment(
+        name,
+        calibration,
+        measure(learned, calibration, threshold),
+        threshold,
+        tuple(notes),
+        unreadable | missing,
+        output,
+    )
+    if output is not None:
+        write_enrolled(bundle, taxonomy, learned, enrolment, output)
     return enrolment
 
 

@@ -6,7 +6,7 @@ that is written has seen them all.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 from recognizer.engine import Recognizer
 from recognizer.imaging import model_input
 from recognizer.known.index import near_copies
+from recognizer.lab.enrolment.negatives import NegativeBank, hash_bytes
 from recognizer.lab.enrolment.onnx_head import Head
-from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.lab.evaluation.learned import short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
 from recognizer.taxonomy import Taxonomy
@@ -94,7 +95,6 @@ def copies_in(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
     return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
-_OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well
 _FOLDS = 5
 _MIN_LEFT = 2  # photos that must be left to learn from where a source is left out
@@ -103,108 +103,95 @@ _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A head, fitted on all photos and negatives, and how others score what they did not see."""
+    """A head, fitted on all photos and negatives, and how others score what they did not see.
 
-    head: Head
-    left_out: NDArray[np.float64]  # log-odds of each photo, left out with all its views
-    negatives: NDArray[np.float64]  # log-odds of the held-out negatives without a product
-
-    @property
-    def rank(self) -> float:
-        """Mean logarithm of the share of negatives that score as high as a photo; low is good."""
-        above = (self.negatives[None] >= self.left_out[:, None]).sum(axis=1)
-        return float(np.log((1 + above) / (1 + len(self.negatives))).mean())
-
-
-class Learner:
-    """Fits heads for one label, on its photos and a bank of all other photos.
-
-    The bank has those of the label that the bundle was trained on: rows that are ``known``. Those
-    that are ``counted`` say how many false positives to expect. Labels of the same family count
-    neither way.
+    ``sources`` are the folders of the photos; ``by_source`` says that whole ones were left out.
+    ``counted`` are the rows of the bank that say how many false positives to expect, and
+    ``negatives`` their log-odds; ``fitted`` is the number of negatives that heads are fitted to.
     """
 
-    def __init__(
-        self, photos: Sequence[Example], bank: NegativeBank, name: str, taxonomy: Taxonomy
-    ) -> None:
-        self.photos, self.bank = photos, bank
-        family = taxonomy.members(taxonomy.labels[name].family or "")
-        self._negative = ~np.isin(bank.labels, [label.name for label in family])
-        self.counted = np.flatnonzero(bank.counted(taxonomy))
-        rows = bank.embeddings[self._negative].astype(np.float64)
-        # A channel that hardly varies means little, however far another image is out.
-        spread = rows.std(axis=0)
-        self._mean = rows.mean(axis=0)
-        self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
-        self._rows = self._scaled(bank.embeddings)
-        self._views = self._scaled(np.stack([photo.embeddings for photo in photos]))
-        self.sources = np.array([str(Path(photo.path).parent) for photo in photos])
-        """A source of each photo: its folder."""
-        _, sizes = np.unique(self.sources, return_counts=True)
-        self.by_source = len(sizes) > 1 and len(photos) - int(sizes.max()) >= _MIN_LEFT
-        self.known = np.flatnonzero(bank.labels == name)
-        self.negatives = int(self._negative.sum())  # photos that a head is fitted against
+    photos: Sequence[Example]
+    bank: NegativeBank
+    head: Head
+    left_out: NDArray[np.float64]  # log-odds of each photo, left out with all its views
+    negatives: NDArray[np.float64]
+    counted: NDArray[np.intp]
+    sources: NDArray[np.str_]
+    by_source: bool
+    fitted: int
 
-    def learn(self, column: int | None, on_progress: Callable[[int, int], None]) -> Learned:
-        """Fit the head, and others that leave out what they score.
 
-        ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
-        has already are added to its head where that finds the photos better.
-        """
-        everything = np.arange(len(self.photos))
-        left_out, scores = np.empty(len(everything)), np.empty(len(self.bank))
-        groups = self.sources if self.by_source else everything
-        parts, folds = np.unique(groups), list(self._folds())
-        steps = len(parts) + len(folds)
-        # The fits are so small that threads only wait for each other: three times as long.
-        with threadpool_limits(1):
-            for done, part in enumerate(parts):
-                on_progress(done, steps)
-                own = groups == part
-                head = self._fit(everything[~own], self._negative)
-                left_out[own] = head.decision_function(self._views[own, 0])
-            for done, fold in enumerate(folds, len(parts)):
-                on_progress(done, steps)
-                head = self._fit(everything, self._negative & ~fold)
-                scores[fold] = head.decision_function(self._rows[fold])
-            whole = self._fit(everything, self._negative)
-        weight = whole.coef_[0] / self._spread
-        plain = Head(weight.astype(np.float32), float(whole.intercept_[0] - weight @ self._mean))
-        counted = scores[self.counted]
-        if column is None:
-            return Learned(plain, left_out, counted)
-        own = np.array([photo.log_odds[0, column] for photo in self.photos])
-        others = self.bank.log_odds[self.counted, column]
-        options = [
-            Learned(replace(plain, own_weight=old), left_out + old * own, counted + old * others)
-            for old in _OWN_WEIGHTS
-        ]
-        return min(options, key=lambda option: option.rank)  # the first of equals
+def learn(
+    photos: Sequence[Example],
+    bank: NegativeBank,
+    name: str,
+    taxonomy: Taxonomy,
+    on_progress: Callable[[int, int], None],
+) -> Learned:
+    """Fit the head of a new label, and others that leave out what they score.
 
-    def _fit(self, photos: NDArray[np.int64], negative: NDArray[np.bool_]) -> LogisticRegression:
-        # Both sides weigh the same.
-        views = self._views[photos]
-        known, others = self._rows[self.known], self._rows[negative]
-        count = len(photos) + len(known)
-        sizes = [views.shape[0] * views.shape[1], len(known), len(others)]
-        weights = np.repeat([1 / (count * views.shape[1]), 1 / count, 1 / len(others)], sizes)
-        features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
-        positive = np.arange(len(features)) < sizes[0] + sizes[1]
-        model = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
-        return model.fit(features, positive, weights)
+    Labels of the same family count neither way.
+    """
+    family = taxonomy.members(taxonomy.labels[name].family or "")
+    negative = ~np.isin(bank.labels, [label.name for label in family])
+    counted = np.flatnonzero(bank.counted(taxonomy))
+    # A channel that hardly varies means little, however far another image is out.
+    spread = bank.embeddings[negative].std(axis=0, dtype=np.float64)
+    mean = bank.embeddings[negative].mean(axis=0, dtype=np.float64)
+    spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
+    rows = (bank.embeddings - mean) / spread
+    views = (np.stack([photo.embeddings for photo in photos]) - mean) / spread
+    sources = np.array([str(Path(photo.path).parent) for photo in photos])
+    _, sizes = np.unique(sources, return_counts=True)
+    by_source = len(sizes) > 1 and len(photos) - int(sizes.max()) >= _MIN_LEFT
+    everything = np.arange(len(photos))
+    left_out, scores = np.empty(len(photos)), np.empty(len(bank))
+    groups = sources if by_source else everything
+    parts, folds = np.unique(groups), list(_folds(bank, negative, counted))
+    steps = len(parts) + len(folds)
+    # The fits are so small that threads only wait for each other: three times as long.
+    with threadpool_limits(1):
+        for done, part in enumerate(parts):
+            on_progress(done, steps)
+            own = groups == part
+            left_out[own] = _fit(views[~own], rows[negative]).decision_function(views[own, 0])
+        for done, fold in enumerate(folds, len(parts)):
+            on_progress(done, steps)
+            scores[fold] = _fit(views, rows[negative & ~fold]).decision_function(rows[fold])
+        whole = _fit(views, rows[negative])
+    weight = whole.coef_[0] / spread
+    return Learned(
+        photos=photos,
+        bank=bank,
+        head=Head(weight.astype(np.float32), float(whole.intercept_[0] - weight @ mean)),
+        left_out=left_out,
+        negatives=scores[counted],
+        counted=counted,
+        sources=sources,
+        by_source=by_source,
+        fitted=int(negative.sum()),
+    )
 
-    def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.asarray((embeddings - self._mean) / self._spread, np.float64)
 
-    def _folds(self) -> Iterator[NDArray[np.bool_]]:
-        # Whole sources, counted or not: a head that has seen training photos of a source would give
-        # too few false positives on held-out ones. If most are of one source, photos are dealt out.
-        sources = self.bank.sources
-        _, sizes = np.unique(sources[self._negative], return_counts=True)
-        is_one = len(np.unique(sources[self.counted])) < 2
-        if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
-            sources = np.arange(len(sources), dtype=np.int32)
-        counted = sources[self.counted]
-        folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
-        for _, left_out in folds.split(counted, groups=counted):
-            yield self._negative & np.isin(sources, counted[left_out])
+def _fit(views: NDArray[np.float64], negatives: NDArray[np.float64]) -> LogisticRegression:
+    """Fit a head to views, (photos, views, channels), and negatives, (N, channels)."""
+    features = np.concatenate([views.reshape(-1, views.shape[2]), negatives])
+    positive = np.arange(len(features)) < views.shape[0] * views.shape[1]
+    model = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
+    # Both sides weigh the same.
+    return model.fit(features, positive, np.where(positive, 1 / positive.sum(), 1 / len(negatives)))
+
+
+def _folds(
+    bank: NegativeBank, negative: NDArray[np.bool_], counted: NDArray[np.intp]
+) -> Iterator[NDArray[np.bool_]]:
+    # Whole sources, counted or not: a head that has seen training photos of a source would give
+    # too few false positives on held-out ones. If most are of one source, photos are dealt out.
+    sources = bank.sources
+    _, sizes = np.unique(sources[negative], return_counts=True)
+    is_one = len(np.unique(sources[counted])) < 2
+    if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
+        sources = np.arange(len(sources), dtype=np.int32)
+    own = sources[counted]
+    for _, left_out in GroupKFold(min(_FOLDS, len(np.unique(own)))).split(own, groups=own):
+        yield negative & np.isin(sources, own[left_out])

@@ -23,24 +23,19 @@ _NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odd
 class Head:
     """A linear head over the embedding, with a float32 weight for each channel.
 
-    Its log-odds are weight . embedding + bias, plus ``own_weight`` (0 or above) times the old
-    log-odds of a label that is strengthened.
+    Its log-odds are weight . embedding + bias.
     """
 
     weight: NDArray[np.float32]
     bias: float
-    own_weight: float = 0.0
 
 
-def add_head(
-    model: bytes, head: Head, *, labels: int, softmax: bool, replaced: int | None = None
-) -> bytes:
-    """Return a model with one label more, or with one replaced.
+def add_head(model: bytes, head: Head, *, labels: int, softmax: bool) -> bytes:
+    """Return a model with one label more, the last one.
 
     The model has the outputs ``scores``, ``maps`` and ``embedding``, the last being pooled
     features; bytes of another form are a ValueError. ``softmax`` says how its maps are read; those
-    of the result are read with a sigmoid. ``replaced`` is the column of a label that is
-    strengthened; a new one comes last.
+    of the result are read with a sigmoid.
     """
     try:
         proto = onnx.load_model_from_string(model)
@@ -49,7 +44,7 @@ def add_head(
     opset = max((o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}), default=0)
     if opset < _MIN_OPSET:
         raise ValueError(f"opset {opset}: at least {_MIN_OPSET}")
-    features = _pooled_features(proto.graph, labels + (replaced is None))
+    features = _pooled_features(proto.graph, labels + 1)
     add = _Additions(proto.graph)
     old_scores, old_maps = (add.renamed(name) for name in _GROWN)
     if softmax:
@@ -60,16 +55,8 @@ def add_head(
     pooled = add.node("GlobalAveragePool", [maps])
     scores = add.node("Flatten", [pooled], axis=1)
     maps = _of_one_size(add, maps, pooled, old_maps)
-    if replaced is not None and head.own_weight:
-        column = add.tensor("column", np.array([replaced], np.int64))
-        share = add.tensor("share", np.array(head.own_weight, np.float32))
-        gathered = (add.node("Gather", [old, column], axis=1) for old in (old_scores, old_maps))
-        own = [add.node("Mul", [old, share]) for old in gathered]
-        scores, maps = add.node("Add", [scores, own[0]]), add.node("Add", [maps, own[1]])
-    order = [labels if n == replaced else n for n in range(labels + (replaced is None))]
-    columns = add.tensor("columns", np.array(order, np.int64))
     for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
-        add.node("Gather", [add.node("Concat", [before, new], axis=1), columns], name, axis=1)
+        add.node("Concat", [before, new], name, axis=1)
     return bytes(proto.SerializeToString())
 
 
@@ -109,7 +96,7 @@ class _Additions:
                 names[:] = [self.prefix + name if one == name else one for one in names]
         return self.prefix + name
 
-    def tensor(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+    def tensor(self, name: str, values: NDArray[np.float32]) -> str:
         self._graph.initializer.append(numpy_helper.from_array(values, self.prefix + name))
         return self.prefix + name
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from recognizer import __version__
 from recognizer._files import new_folder
 from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
-from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
+from recognizer.lab.enrolment.head import Learned, as_negatives
+from recognizer.lab.enrolment.negatives import NegativeBank, write_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
 from recognizer.lab.evaluation.calibrate import fit_platt, raised_above
+from recognizer.lab.evaluation.learned import carry_digests
 from recognizer.lab.evaluation.templates import render
 from recognizer.lab.evaluation.thresholds import (
     expected_log_odds,
@@ -37,8 +39,7 @@ from recognizer.model.description import (
     PhotoCounts,
     Share,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE
-from recognizer.model.negatives import NegativeBank, write_negatives
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.model.self_test import with_self_test
 from recognizer.policy.values import FALSE_POSITIVE_RATES
@@ -61,6 +62,7 @@ class Enrolment:
     """
 
     name: str
+    calibration: Calibration
     evidence: EnrolmentEvidence
     any_product_threshold: float
     notes: tuple[str, ...]
@@ -69,64 +71,47 @@ class Enrolment:
 
     def lines(self) -> list[str]:
         """Return what to expect of the product, as lines of text."""
-        return render("expectation.txt.j2", found=self, counted=counted).splitlines()
+        return render("enrolment/expectation.txt.j2", found=self, counted=counted).splitlines()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The content that an enrolment is about to write."""
+def calibrate(learned: Learned, parent: Bundle) -> Calibration:
+    """Return the line that makes a new head's log-odds comparable with other labels'.
 
-    name: str
-    parent: Bundle
-    taxonomy: Taxonomy  # with the label in it
-    learner: Learner
-    learned: Learned
-    column: int | None  # of the label in the parent, None for a new one
+    The slope is Platt's (1999), with his smoothed targets. How common the product is, three photos
+    cannot say; so the intercept is set by its false positives: at the any-product threshold this
+    label alone causes its even share.
+    """
+    left_out, wrong = learned.left_out, learned.negatives
+    scores = np.concatenate([left_out, wrong])
+    spread = float(scores.std()) or 1.0
+    photos, others = counts = [len(left_out), len(wrong)]
+    targets = np.repeat([(photos + 1) / (photos + 2), 1 / (others + 2)], counts)
+    weights = np.repeat([0.5 / photos, 0.5 / others], counts)
+    scaled_slope, _ = fit_platt(scores / spread, targets, weights, c=1e4)
+    slope = max(round(scaled_slope / spread, 6), 1e-3)
+    aim = min(max(parent.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
+    limit = threshold_at_fpr(wrong, DEFAULT_RATE / (len(parent.products) + 1))
+    return Calibration(slope, round(float(logit(aim)) - slope * limit, 6))
 
-    @cached_property
-    def calibration(self) -> Calibration:
-        """The line that makes the head's log-odds comparable with other labels'.
 
-        The slope is Platt's (1999), with his smoothed targets. How common the product is, three
-        photos cannot say; so the intercept is set by its false positives: at the any-product
-        threshold this label alone causes its even share.
-        """
-        products = {*self.parent.products, self.name}
-        left_out, wrong = self.learned.left_out, self.learned.negatives
-        scores = np.concatenate([left_out, wrong])
-        spread = float(scores.std()) or 1.0
-        photos, others = counts = [len(left_out), len(wrong)]
-        targets = np.repeat([(photos + 1) / (photos + 2), 1 / (others + 2)], counts)
-        weights = np.repeat([0.5 / photos, 0.5 / others], counts)
-        scaled_slope, _ = fit_platt(scores / spread, targets, weights, c=1e4)
-        slope = max(round(scaled_slope / spread, 6), 1e-3)
-        aim = min(max(self.parent.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
-        place = threshold_at_fpr(wrong, DEFAULT_RATE / len(products))
-        return Calibration(slope, round(float(logit(aim)) - slope * place, 6))
+def measure(learned: Learned, calibration: Calibration, threshold: float) -> EnrolmentEvidence:
+    """Measure the scores of the photos, by heads that had not seen them.
 
-    @cached_property
-    def evidence(self) -> EnrolmentEvidence:
-        """The scores of the photos, by heads that had not seen them.
-
-        A negative is a false positive at the threshold that negatives of other sources set.
-        """
-        learner, left_out, wrong = self.learner, self.learned.left_out, self.learned.negatives
-        # Photos of one source are independent of each other at best.
-        own = learner.sources if learner.by_source else np.arange(len(left_out)).astype(np.str_)
-        others = learner.bank.sources[learner.counted].astype(np.str_)
-        limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
-        threshold = self.parent.any_product_thresholds[DEFAULT_RATE]
-        return EnrolmentEvidence(
-            photos=len(left_out),
-            sources=len(set(learner.sources)),
-            by_source=learner.by_source,
-            known=len(learner.known),
-            negatives=learner.negatives,
-            recall={rate: _share(left_out > limit, own) for rate, limit in limits.items()},
-            false_positives={rate: _share(_over(wrong, others, rate), others) for rate in limits},
-            leads=_share(sigmoid(self.calibration(left_out)) > threshold, own),
-            own_weight=None if self.column is None else self.learned.head.own_weight,
-        )
+    A negative is a false positive at the threshold that negatives of other sources set; photos are
+    leads over the any-product ``threshold``.
+    """
+    left_out, wrong, own = learned.left_out, learned.negatives, learned.sources
+    others = learned.bank.sources[learned.counted].astype(np.str_)
+    limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
+    return EnrolmentEvidence(
+        photos=len(left_out),
+        sources=len(set(own)),
+        by_source=learned.by_source,
+        negatives=learned.fitted,
+        recall={rate: _share(left_out > limit, own) for rate, limit in limits.items()},
+        false_positives={rate: _share(_over(wrong, others, rate), others) for rate in limits},
+        leads=_share(sigmoid(calibration(left_out)) > threshold, own),
+    )
 
 
 def _over(
@@ -146,83 +131,86 @@ def _share(is_above: NDArray[np.bool_], sources: NDArray[np.str_]) -> Share:
     return Share(count=count, of=len(is_above), low=round(ends.low, 4), high=round(ends.high, 4))
 
 
-def write_enrolled(plan: Plan, enrolment: Enrolment, output: Path, title: tuple[str, int]) -> None:
-    """Write the new bundle, and put it in place in one step."""
-    parent = plan.parent
+def write_enrolled(
+    parent: Bundle, taxonomy: Taxonomy, learned: Learned, enrolment: Enrolment, output: Path
+) -> None:
+    """Write the new bundle, and put it in place in one step; the taxonomy has the new label."""
+    softmax = parent.activation == "softmax"
     try:
         model = add_head(
-            parent.read_model(),
-            plan.learned.head,
-            labels=len(parent.labels),
-            softmax=parent.activation == "softmax",
-            replaced=plan.column,
+            parent.read_model(), learned.head, labels=len(parent.labels), softmax=softmax
         )
     except ValueError as error:
         raise BundleSchemaError(f"{parent.path}: the model cannot be added to: {error}") from error
     with new_folder(output) as draft:
         (draft / MODEL_FILE).write_bytes(model)
-        bundle = replace(_describe(plan, model, title), path=draft)
+        name, version = bundle_title(output)
+        described = _describe(replace(parent, taxonomy=taxonomy), learned, enrolment)
+        bundle = replace(
+            described,
+            name=name,
+            version=version,
+            path=draft,
+            model=replace(parent.model, sha256=hashlib.sha256(model).hexdigest(), bytes=len(model)),
+        )
         if parent.negatives is not None:
-            bundle = replace(bundle, negatives=write_negatives(draft, _remembered(plan)))
+            bank = _remembered(learned, enrolment.name)
+            bundle = replace(bundle, negatives=write_negatives(draft, bank))
         write_bundle(with_self_test(bundle))
+        carry_digests(parent.path, draft)
         card = parent.path / CARD_FILE
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
-        text = render("enrolled.md.j2", new=bundle, old=parent, found=enrolment, card=before)
+        about = {"new": bundle, "old": parent, "found": enrolment, "card": before}
+        text = render("enrolment/enrolled.md.j2", **about)
         (draft / CARD_FILE).write_text(text, encoding="utf-8")
 
 
-def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
+def _describe(parent: Bundle, learned: Learned, enrolment: Enrolment) -> Bundle:
     # Of the caller's negatives it is only known that they are not this label. What the parent takes
     # for a lead among them may be one, so it does not count where all products are counted.
-    parent, learned, column = plan.parent, plan.learned, plan.column
-    own = sigmoid(plan.calibration(learned.negatives))
+    name, evidence = enrolment.name, enrolment.evidence
+    own = sigmoid(enrolment.calibration(learned.negatives))
     # The bank has no photos to look at again: thresholds rise as they did at the export.
     rise = partial(raised_above, above=parent.second_look, by=parent.second_look_raise)
-    before = None if column is None else parent.labels[column].evidence
     label = BundleLabel(
-        name=plan.name,
+        name=name,
         kind=Kind.PRODUCT,
-        calibration=plan.calibration,
+        calibration=enrolment.calibration,
         thresholds=rise(fit_thresholds(own)),
-        fit=CalibrationFit(method="enrolled", positives=len(plan.learner.photos)),
-        evidence=_evidence(before, plan.evidence),
+        fit=CalibrationFit(method="enrolled", positives=len(learned.photos)),
+        evidence=_evidence(None, evidence),
     )
-    labels = {old.name: old for old in parent.labels} | {plan.name: label}
     today = datetime.now(UTC).date().isoformat()
     step = Enrolled(
         parent=parent.reference,
-        label=plan.name,
-        photos=tuple(photo.sha256 for photo in plan.learner.photos),
+        label=name,
+        photos=tuple(photo.sha256 for photo in learned.photos),
         date=today,
         program=__version__,
     )
     new = replace(
         parent,
-        taxonomy=plan.taxonomy,
-        name=title[0],
-        version=title[1],
         created=today,
-        model=replace(parent.model, sha256=hashlib.sha256(model).hexdigest(), bytes=len(model)),
         activation="sigmoid",
         outputs={**parent.outputs, "maps": _MAPS},
-        labels=tuple(labels.values()),
-        families=_families(plan),
-        not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
+        labels=(*parent.labels, label),
+        families=_families(parent, name, evidence),
+        not_recognized=tuple(n for n in parent.not_recognized if n != name),
         evaluation=None,  # they are of the parent, whose card follows in this one's
         lineage=(*parent.lineage, step),
     )
-    others = parent.calibrate(plan.learner.bank.log_odds[plan.learner.counted])
+    others = parent.calibrate(learned.bank.log_odds[learned.counted])
     highest = parent.family_scores(others).max(axis=1, initial=0)
     led = highest > parent.any_product_thresholds[DEFAULT_RATE]
-    certain = ~(led & (plan.learner.bank.labels[plan.learner.counted] == ""))
-    families = new.family_scores(_with_column(others, own, column))[certain]
+    certain = ~(led & (learned.bank.labels[learned.counted] == ""))
+    families = new.family_scores(np.column_stack([others, own]))[certain]
     earlier = {family.name: family.thresholds for family in parent.families}
     of_any = rise(fit_thresholds(families.max(axis=1)))
     return replace(
         new,
         families=tuple(
             replace(family, thresholds=raised(earlier.get(family.name, {}), rise(now)))
-            if plan.name in family.members
+            if name in family.members
             else family
             for family, now in zip(new.families, map(fit_thresholds, families.T), strict=True)
         ),
@@ -230,13 +218,12 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     )
 
 
-def _families(plan: Plan) -> tuple[BundleFamily, ...]:
-    name = plan.taxonomy.labels[plan.name].family or ""
-    known = {family.name: family for family in plan.parent.families}
-    old = known.get(name, BundleFamily(name=name, members=(), thresholds=NEVER))
-    members = old.members if plan.name in old.members else (*old.members, plan.name)
-    evidence = _evidence(old.evidence, plan.evidence)
-    return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
+def _families(parent: Bundle, name: str, new: EnrolmentEvidence) -> tuple[BundleFamily, ...]:
+    family = parent.taxonomy.labels[name].family or ""
+    known = {one.name: one for one in parent.families}
+    old = known.get(family, BundleFamily(name=family, members=(), thresholds=NEVER))
+    changed = replace(old, members=(*old.members, name), evidence=_evidence(old.evidence, new))
+    return tuple((known | {family: changed}).values())
 
 
 def _evidence(before: LabelEvidence | None, new: EnrolmentEvidence) -> LabelEvidence:
@@ -246,23 +233,12 @@ def _evidence(before: LabelEvidence | None, new: EnrolmentEvidence) -> LabelEvid
     return LabelEvidence(train=replace(train, photos=photos, sources=sources), enrolment=new)
 
 
-def _remembered(plan: Plan) -> NegativeBank:
-    bank, learned, head = plan.learner.bank, plan.learned, plan.learned.head
-    before = head.own_weight * bank.log_odds[:, plan.column or 0]
-    scores = bank.embeddings @ head.weight + head.bias + before
-    scores[plan.learner.counted] = learned.negatives
+def _remembered(learned: Learned, name: str) -> NegativeBank:
+    bank, head = learned.bank, learned.head
+    scores = bank.embeddings @ head.weight + head.bias
+    scores[learned.counted] = learned.negatives
     own = bank.labels != ""  # the caller's negatives are not remembered
-    whole = bank[own].joined(as_negatives(plan.learner.photos, plan.name))
-    values = np.concatenate([scores[own], learned.left_out])
-    log_odds = _with_column(whole.log_odds, values, plan.column)
-    return replace(whole, log_odds=log_odds.astype(np.float32))
-
-
-def _with_column(
-    table: NDArray[np.floating], values: NDArray[np.floating], column: int | None
-) -> NDArray[np.float64]:
-    wide = np.array(table, np.float64)
-    if column is None:
-        return np.column_stack([wide, values])
-    wide[:, column] = values
-    return wide
+    whole = bank[own].joined(as_negatives(learned.photos, name))
+    column = np.concatenate([scores[own], learned.left_out])
+    log_odds = np.column_stack([whole.log_odds, column]).astype(np.float32)
+    return replace(whole, log_odds=log_odds)

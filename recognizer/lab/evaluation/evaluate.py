@@ -33,11 +33,10 @@ from recognizer.lab.evaluation.figures import (
     operating_points,
     told_from_lookalikes,
 )
+from recognizer.lab.evaluation.learned import count_learned
 from recognizer.lab.evaluation.slices import Slice, measure_slices
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
-from recognizer.model.folders import carried_bundles
-from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import CandidateKind, Decision, Policy, Triage
 from recognizer.prediction import Prediction
@@ -72,7 +71,7 @@ class Evaluation:
     digest: str
     split: str
     data: str
-    learned: int
+    learned: int | None
     photos: int
     negatives: int
     negative_sources: int
@@ -217,19 +216,6 @@ def measure(
             for key in dict.fromkeys(["kind", *by])
         },
     )
-
-
-def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
-    """Return how many photos a bundle is known to have learned from, which may be more.
-
-    Known are those enrolled, and those in its bank of negatives or in the carried bundle's with
-    whose weights it began.
-    """
-    weights = bundle.training and bundle.training.recipe.get("weights")
-    bundles = [bundle, *([load_bundle(weights)] if weights in carried_bundles() else [])]
-    known = [short_digests([p for one in bundles for p in one.enrolled_photos()])]
-    known += [bank.sha256 for bank in map(read_negatives, bundles) if bank is not None]
-    return int(np.isin(short_digests([p.sha256 for p in photos]), np.concatenate(known)).sum())
 
 
 def highest(prediction: Prediction) -> str:

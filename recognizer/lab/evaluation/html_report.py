@@ -37,9 +37,9 @@ def write_report(output: Path, recognizer: Recognizer, measured: Measured) -> No
     wanted = targets(recognizer.bundle, truth, measured.predictions)
     evaluation, (errors, false_leads) = measured.evaluation, _galleries(recognizer, measured)
     page = render(
-        "report.html.j2",
-        style=Markup(render("report.css.j2")),  # noqa: S704 - ours
-        tables=Markup(_MARKDOWN.render(render("evaluation.md.j2", found=evaluation))),  # noqa: S704 - escaped
+        "evaluation/report.html.j2",
+        style=Markup(render("evaluation/report.css.j2")),  # noqa: S704 - ours
+        tables=Markup(_MARKDOWN.render(render("evaluation/evaluation.md.j2", found=evaluation))),  # noqa: S704 - escaped
         bundle=recognizer.bundle,
         split=evaluation.split,
         curves=plots.curves(wanted, truth.negative),

@@ -24,7 +24,7 @@ from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure
 from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import InputFormat, ModelFile, Training
+from recognizer.model.description import InputFormat, ModelFile
 from recognizer.policy.values import Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Status
@@ -42,7 +42,7 @@ class OutOfFold:
     """Out-of-fold predictions of N photos, which need no file.
 
     ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels). ``recipe`` is that of
-    the run, if known: the bundle with whose weights it began may have learned from these photos.
+    the run, if known: the weights with which it began may have learned from these photos.
     """
 
     photos: Sequence[Photo]
@@ -104,11 +104,6 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{folder}: no {RECIPE_FILE} of a run; train first") from error
 
 
-def earlier_weights(weights: str) -> str:
-    """Return the file, run or bundle that ``weights`` of a recipe name; "" if they name none."""
-    return "" if weights in {"imagenet", "none"} else weights
-
-
 def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
 
@@ -147,13 +142,12 @@ def _calibrated_folds(
     draft = uncalibrated(
         held.labels,
         taxonomy_of(held.photos),
-        path=Path(),
+        path=Path("out-of-fold"),  # there is none
         name="out-of-fold",
         version=1,
         model=ModelFile(sha256=""),
         input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
-        training=Training(fingerprint="", recipe=held.recipe),
     )
     photos, predictions, triages = list[Photo](), list[Prediction](), list[Triage]()
     for number in numbers:

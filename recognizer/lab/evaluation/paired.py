@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from recognizer.lab.dataset.manifest import Photo, fingerprint
-from recognizer.lab.evaluation.evaluate import count_learned, targets
+from recognizer.lab.evaluation.evaluate import targets
 from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.learned import count_learned
 from recognizer.lab.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
@@ -52,7 +53,7 @@ class PairedEvaluation:
     against: str
     split: str
     data: str
-    learned: Mapping[str, int]
+    learned: Mapping[str, int | None]
     negatives: int
     families: tuple[PairedFigures, ...]
 

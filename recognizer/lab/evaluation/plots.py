@@ -1,4 +1,4 @@
-"""The plots of an evaluation report and of a choice of thresholds."""
+"""The plots of an evaluation report."""
 
 import base64
 import io
@@ -8,12 +8,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
 from recognizer.lab.evaluation.figures import ReliabilityBin, Target
-from recognizer.lab.evaluation.learning_curve import LearningCurve
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
 MAX_CURVES = 6
@@ -108,24 +106,6 @@ def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> 
             text.set_color("white" if part > 0.55 else "#1b2129")
         drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
         return data_uri(figure)
-
-
-def draw_learning_curves(curves: Sequence[LearningCurve]) -> Figure:
-    """Draw recall over the number of sources, and a dashed line to twice as many."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.subplots()
-        for curve, color in zip(curves, _COLORS, strict=False):
-            x, y = [*curve.sources, 2 * curve.sources[-1]], [*curve.recall, curve.twice]
-            axes.vlines(x, [e.low for e in y], [e.high for e in y], color=color, alpha=0.4)
-            axes.plot(x[:-1], [e.value for e in y[:-1]], "o-", color=color, label=curve.name)
-            axes.plot(x[-2:], [e.value for e in y[-2:]], "o--", color=color, markerfacecolor="none")
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.set(ylim=(-0.02, 1.02), xlabel="sources of the product (dashed: if there were twice)")
-        axes.set_ylabel("recall at 1 %, out of fold, by source")
-        axes.legend(frameon=False)
-    return figure
 
 
 def data_uri(figure: Figure) -> str:

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from recognizer.model.description import percent
 
 ENVIRONMENT = Environment(
-    loader=PackageLoader("recognizer", "lab/evaluation"),
+    loader=PackageLoader("recognizer", "lab"),
     autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -69,7 +69,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All that makes a model from labelled photos."""
 
     name: str = "wildlife"  # in messages; a bundle is called as the folder it is exported to
-    corrections: list[str] = []  # tables of corrected labels, relative to the working folder
     folds: Annotated[int, Meta(ge=2)] | str = 3
     """How many folds of sources are left out in turn, to measure, calibrate and set thresholds on
     sources that were not seen (fewer where there are fewer sources). Or a table of them, relative
@@ -79,9 +78,8 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
     """First weights of the backbone: ``imagenet`` (a package's if there is one for the backbone,
-    otherwise timm's), ``none``, the path of a safetensors file, or a run or bundle: a folder, or
-    the name of a bundle that this package carries. Half of its head is kept for labels that both
-    have."""
+    otherwise timm's), ``none``, or the path of a safetensors file: timm's, or a run's
+    ``network.safetensors``, of whose head half is kept for labels that both have."""
 
     input_size: AtLeastOne = 224  # side of the input, in pixels
     pooling: Literal["mean", "sqrt_mean"] = "mean"
@@ -124,7 +122,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if (self.distill or self.cascade.trained) and not self.cascade.backbones:
             raise ValueError("distill and cascade.trained need cascade.backbones")
-        shared = {"corrections", "folds", "input_size", "device"}
+        shared = {"folds", "input_size", "device"}
         for name, table in (("soup", self.soup), ("cascade.trained", self.cascade.trained)):
             if wrong := (shared | {"backbone", "pooling"} if name == "soup" else shared) & {*table}:
                 raise ValueError(f"{name}: {min(wrong)} is the same for all")

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import shutil
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,15 +23,16 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer._files import new_folder
-from recognizer.cli.progress import duration
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.regions import find_parts
-from recognizer.lab.dataset.manifest import Photo, carry_corrections, fingerprint, taxonomy_of
+from recognizer.lab.dataset.manifest import Photo, fingerprint, taxonomy_of
+from recognizer.lab.enrolment.negatives import write_negatives
 from recognizer.lab.evaluation.calibrate import allowing_for_second_looks, calibrated, uncalibrated
-from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
+from recognizer.lab.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
+from recognizer.lab.evaluation.learned import short_digests, write_digests
 from recognizer.lab.evaluation.metrics import rank
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.evaluation.templates import render
@@ -42,9 +42,15 @@ from recognizer.lab.training.model import ProductNetwork
 from recognizer.lab.training.negative_bank import build_bank
 from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.lab.training.quantization import correct_head, quantize, replace_head, run_file
-from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
+from recognizer.lab.training.runs import (
+    Recipe,
+    answers,
+    finished_network,
+    fold_network,
+    learned_digests,
+)
 from recognizer.lab.training.weight_rounding import WEIGHT_BITS
-from recognizer.lab.training.weights import parent_of
+from recognizer.lab.training.weights import LEARNED, read_parent
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
     EvaluationSummary,
@@ -56,7 +62,6 @@ from recognizer.model.description import (
     Training,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output
-from recognizer.model.negatives import write_negatives
 from recognizer.model.self_test import with_self_test
 
 SOURCES_FILE = "sources.csv"
@@ -64,7 +69,6 @@ UNSTATED = "unstated"  # stands for the licence of photos for which none is stat
 
 _CALIBRATION_PHOTOS = 48  # for int8's ranges and rounding; 100 take twice the time, no better
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
-_REPORT_SECONDS = 5.0  # between two reports of how far the rounding is
 _PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
 _MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
 _RATE, _MAX_ADDED = 0.01, 0.3  # at this rate, false leads of parts for each of whole photos
@@ -90,7 +94,7 @@ def export_bundle(
     notes: str = "",
     spdx_license: str | None = None,
     rounds: int = 1000,
-    on_stage: Callable[[str], None] = lambda _: None,
+    on_stage: Callable[..., None] = lambda words, done=None, of=None: None,
 ) -> Release:
     """Write the bundle of a recipe that was trained, at the end; an earlier one is an error.
 
@@ -127,6 +131,7 @@ def export_bundle(
         on_stage("collecting negatives for enrolment")
         bank = build_bank(Recognizer(draft, threads=1), recipe.train, recipe.cache)
         draft = replace(draft, negatives=write_negatives(made, bank))
+        write_digests(learned_digests(recipe), made)
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
@@ -136,7 +141,6 @@ def export_bundle(
         bundle = with_self_test(_described(draft, release, recipe))
         write_bundle(bundle)
         write_card(bundle, recipe, release, notes)
-        carry_corrections(recipe.config.corrections, bundle.path)
         with new_folder(output) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)
     return release
@@ -180,7 +184,7 @@ def _export(
     recipe: Recipe,
     network: ProductNetwork | Cascade,
     work: Path,
-    on_stage: Callable[[str], None],
+    on_stage: Callable[..., None],
     written: dict[str, dict[str, Path]],
 ) -> dict[str, Path]:
     """Write a network in both precisions; ``written`` has the files of earlier backbones."""
@@ -196,21 +200,13 @@ def _export(
         for name, file in files.items():
             write_cascade(network, first[name], [own[name] for own in second], file)
         return files
-    begun = said = time.monotonic()
-
-    def report(share: float) -> None:
-        nonlocal begun, said
-        now = time.monotonic()
-        begun = begun if share else now  # photos were seen, which takes a time of its own
-        if share > 0.01 and now - said >= _REPORT_SECONDS:
-            said, left = now, (now - begun) * (1 - share) / share
-            on_stage(f"rounding the weights of {work.name}: {share:.0%}; {duration(left)} left")
-
+    words = f"rounding the weights of {work.name}"
     photos, maker = _drawn(recipe), maker_of(network, recipe.cache)
     inputs, known = recipe.cache.squares(photos), recipe.cache.features(maker)
     if (earlier := written.setdefault(maker, files)) is files:
         export_fp32(network, recipe.config.input_size, files["fp32"])
-        on_stage(f"rounding the weights of {work.name}")
+        on_stage(words)
+        report = partial(on_stage, words)
         quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS], report)
     else:  # a frozen backbone is the same without a fold
         for name, file in files.items():
@@ -225,7 +221,7 @@ def _export(
 
 
 def _int8_loss(
-    recipe: Recipe, work: Path, on_stage: Callable[[str], None], written: dict[str, dict[str, Path]]
+    recipe: Recipe, work: Path, on_stage: Callable[..., None], written: dict[str, dict[str, Path]]
 ) -> dict[str, float]:
     held = recipe.of_fold(0)
     photos = Counter(photo.label for photo in held if photo.is_product)
@@ -311,15 +307,13 @@ def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
 
 def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> None:
     """Write the card of a bundle into its folder, and the table of sources that the card names."""
-    parent = parent_of(recipe.config)
     used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
     every = [p for p in recipe.photos if p.split in used]
     write_sources(every, bundle.path / SOURCES_FILE)
     card = render(
-        "model_card.md.j2",
+        "training/model_card.md.j2",
         bundle=bundle,
-        parent=parent,
-        known={split: count_learned(parent, own) if parent else 0 for split, own in used.items()},
+        known={split: _known_before(recipe, own) for split, own in used.items()},
         evaluation=release.test,
         seen=release.unseen,
         licenses=count_licenses(every),
@@ -327,6 +321,15 @@ def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> 
         notes=notes.strip(),
     )
     (bundle.path / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _known_before(recipe: Recipe, photos: Sequence[Photo]) -> int | None:
+    """Return how many photos the recipe's weights had learned from; None if nothing says so."""
+    parent = read_parent(recipe.config)
+    if parent is None or LEARNED not in parent.tensors:
+        return None
+    learned = parent.tensors[LEARNED].numpy().view(np.uint64)
+    return int(np.isin(short_digests(p.sha256 for p in photos), learned).sum())
 
 
 def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:

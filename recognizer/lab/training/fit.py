@@ -7,7 +7,6 @@ ends with the weights of an unbroken one.
 import math
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -204,55 +203,43 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The work under way, how long the rest will take, and the folder and numbers of a run."""
+    """The work under way, how much of it is done, and the folder and numbers of a run."""
 
     words: str
-    seconds_left: float | None = None  # of all runs, or of a step that belongs to none
+    done: int | None = None  # photos, of all runs or of a step that belongs to none
+    of: int | None = None
     run: str | None = None
     progress: Progress | None = None
-    is_resumed: bool = False
 
 
-class Clock:
+class Reporter:
     """Reports the progress of the runs of a recipe: those without a fold, then those of all."""
 
     def __init__(
         self, config: TrainingConfig, folds: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
-        sizes = {n: (r.backbone, r.photos + r.finish.photos) for n, r in config.runs.items()}
+        sizes = {name: run.photos + run.finish.photos for name, run in config.runs.items()}
         names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
         self._runs = {name + run: size for name in names for run, size in sizes.items()}
         self._on_stage = on_stage
-        # A run's name, photos and time at the last report, or those of another step at the first.
-        self._since = ("", 0, 0.0)
-        # Photos and seconds of this process alone, by backbone.
-        self._spent = defaultdict[str, NDArray[np.float64]](lambda: np.zeros(2))
+
+    def on_words(self, words: str) -> None:
+        """Report what is done already."""
+        self._on_stage(Stage(words))
 
     def on_photos(self, words: str, done: int, of: int) -> None:
         """Report a step that belongs to no run."""
-        now = time.monotonic()
-        if words != self._since[0] or done <= self._since[1]:
-            self._since = (words, done, now)
-        _, first, begun = self._since
-        left = (of - done) * (now - begun) / (done - first) if done > first else None
-        self._on_stage(Stage(f"{words}: {done} of {of} photos", left))
+        self._on_stage(Stage(words, done, of))
 
     def on_run(self, name: str, words: str, before: int, progress: Progress) -> None:
         """Report how far a run is, whose earlier phases saw ``before`` photos."""
-        place, (backbone, of) = [*self._runs].index(name), self._runs[name]
-        now, seen = time.monotonic(), min(before + progress.photos, of)  # the last batch may be cut
-        if self._since[0] == name:  # the first report also counts what a run needs to begin
-            self._spent[backbone] += np.array([seen, now]) - self._since[1:]
-        self._since = (name, seen, now)
-        left, coming = None, [(backbone, of - seen), *[*self._runs.values()][place + 1 :]]
-        if speeds := {b: seconds / n for b, (n, seconds) in self._spent.items() if n}:
-            slowest = max(speeds.values())  # as which a network counts that was not trained yet
-            left = sum(n * speeds.get(b, slowest) for b, n in coming)
-        text, loss = f"{seen} of {of} photos", progress.loss
-        text = f"resuming at {text}" if loss is None else f"{text}, loss {loss:.3f}"
-        words = f"run {place + 1} of {len(self._runs)} ({words}): {text}"
-        progress = replace(progress, photos=seen, of=of)
-        self._on_stage(Stage(words, left, name, progress, loss is None))
+        place, own = [*self._runs].index(name), self._runs[name]
+        seen = min(before + progress.photos, own)  # the last batch may be cut
+        done = sum([*self._runs.values()][:place]) + seen
+        loss = "resumed" if progress.loss is None else f"loss {progress.loss:.3f}"
+        words = f"run {place + 1} of {len(self._runs)} ({words}), {loss}"
+        progress = replace(progress, photos=seen, of=own)
+        self._on_stage(Stage(words, done, sum(self._runs.values()), name, progress))
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:

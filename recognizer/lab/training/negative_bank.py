@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import Photo, in_chunks
+from recognizer.lab.enrolment.negatives import NegativeBank, hash_bytes
+from recognizer.lab.evaluation.learned import short_digests
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.taxonomy import Kind
 

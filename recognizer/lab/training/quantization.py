@@ -31,7 +31,7 @@ def quantize(
     fp32: Path,
     int8: Path,
     inputs: NDArray[np.uint8],
-    on_progress: Callable[[float], None] = lambda share: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Write the int8 version of a file; training inputs, (N, size, size, 3), give the ranges."""
     with tempfile.TemporaryDirectory() as folder:

@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from recognizer._files import make_folder, replacing
-from recognizer.errors import DatasetError, TrainingError
+from recognizer.errors import TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
-from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint
-from recognizer.lab.evaluation.learning_curve import LearningCurve, measure_learning_curves
+from recognizer.lab.dataset.manifest import Photo, fingerprint
+from recognizer.lab.evaluation.learned import short_digests
 from recognizer.lab.evaluation.out_of_fold import (
     RECIPE_FILE,
     OutOfFold,
@@ -38,10 +38,10 @@ from recognizer.lab.training.cascade import (
     set_gate,
 )
 from recognizer.lab.training.config import SOUP, TrainingConfig, config_from_dict
-from recognizer.lab.training.fit import CHECKPOINT, Clock, Run, Stage, predict
+from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
-from recognizer.lab.training.weights import NETWORK_FILE
+from recognizer.lab.training.weights import LEARNED, NETWORK_FILE, describe_network, read_parent
 from recognizer.model.folders import DESCRIPTION_FILE
 
 CACHE_FILE = "photos.sqlite"
@@ -56,8 +56,8 @@ _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "oth
 class Recipe:
     """A recipe and its photos, as a folder holds it.
 
-    Photos have corrected labels, and as their ``source`` the group of sources that stay together;
-    those of ``test`` are never trained on. The fold of each, (N,), is -1 for those without one.
+    The ``source`` of a photo is the group of sources that stay together; the photos of ``test`` are
+    never trained on. The fold of each, (N,), is -1 for those without one.
     """
 
     config: TrainingConfig
@@ -93,13 +93,6 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
     advice = "choose another folder, or delete it"
     if config is None:
         config, advice = read_recipe(folder), "give the data that it was trained with"
-    try:
-        for table in config.corrections:
-            photos = corrected(photos, table)
-    except DatasetError as error:
-        raise TrainingError(
-            f"{error}; for other photos add --set corrections=[] --set folds=3"
-        ) from error
     photos, folds = _deal(list(photos), config)
     labels = sorted({p.label for p in photos if p.split == "train"})
     if len(labels) < 2:
@@ -162,27 +155,37 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock = Clock(recipe.config, recipe.fold_count, on_stage)
+    reporter = Reporter(recipe.config, recipe.fold_count, on_stage)
     path, held = recipe.folder / NETWORK_FILE, recipe.folder / OUT_OF_FOLD_FILE
     if done := len([*recipe.folder.glob(_LOGITS.format("*"))]):
         words = f"resuming: {done} of {recipe.fold_count} folds are done"
         is_all = path.exists() and held.exists()
-        on_stage(Stage("nothing is left to do" if is_all else words, is_resumed=True))
-    recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
+        reporter.on_words("nothing is left to do" if is_all else words)
+    recipe.cache.fill(recipe.train, partial(reporter.on_photos, "decoding"))
     if not held.exists():
-        write_out_of_fold(_leave_out(recipe, clock), held)
+        write_out_of_fold(_leave_out(recipe, reporter), held)
     if not path.exists():
-        network = fold_network(recipe, None, clock)
+        network = fold_network(recipe, None, reporter)
         with replacing(path) as partial_file:
             # Not save_file, whose file nobody else may read.
             tensors = {n: v.contiguous() for n, v in network.state_dict().items()}
-            partial_file.write_bytes(save(tensors))
+            tensors[LEARNED] = torch.from_numpy(learned_digests(recipe).view(np.int64))
+            about = describe_network(recipe.config, recipe.labels)
+            partial_file.write_bytes(save(tensors, about))
 
 
-def _leave_out(recipe: Recipe, clock: Clock) -> OutOfFold:
+def learned_digests(recipe: Recipe) -> NDArray[np.uint64]:
+    """Return the short digests of the training photos, and of those of the recipe's weights."""
+    own, parent = short_digests(p.sha256 for p in recipe.train), read_parent(recipe.config)
+    if parent is not None and LEARNED in parent.tensors:
+        own = np.concatenate([own, parent.tensors[LEARNED].numpy().view(np.uint64)])
+    return np.unique(own)
+
+
+def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
     config, count = recipe.config, recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
-    of_folds = [_fold_logits(recipe, fold, own, clock) for fold, own in enumerate(held)]
+    of_folds = [_fold_logits(recipe, fold, own, reporter) for fold, own in enumerate(held)]
     photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in of_folds])
     if "second" in of_folds[0]:
         strong = torch.cat([one["second"] for one in of_folds])
@@ -203,7 +206,7 @@ def _leave_out(recipe: Recipe, clock: Clock) -> OutOfFold:
 
 
 def _fold_logits(
-    recipe: Recipe, fold: int, own: Sequence[Photo], clock: Clock
+    recipe: Recipe, fold: int, own: Sequence[Photo], reporter: Reporter
 ) -> dict[str, torch.Tensor]:
     """Return the logits of a fold's photos, (N, labels): ``first``, and ``second`` of a cascade.
 
@@ -211,8 +214,8 @@ def _fold_logits(
     """
     if (path := recipe.folder / _LOGITS.format(fold)).exists():
         return load_file(path)
-    trained, frozen = _networks(recipe, fold, clock)
-    report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
+    trained, frozen = _networks(recipe, fold, reporter)
+    report = partial(reporter.on_photos, f"looking at the photos of fold {fold}")
     if any(run.photos + run.finish.photos for run in recipe.config.runs.values()):
         said = [torch.from_numpy(predict(one, own, recipe.cache, report)) for one in trained]
     else:
@@ -227,21 +230,21 @@ def _fold_logits(
 
 
 def fold_network(
-    recipe: Recipe, fold: int | None, clock: Clock | None = None
+    recipe: Recipe, fold: int | None, reporter: Reporter | None = None
 ) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold.
 
-    With a clock it is trained if it was not yet; without one that is a TrainingError.
+    With a reporter it is trained if it was not yet; without one that is a TrainingError.
     """
-    if clock is None and recipe.config.photos:
+    if reporter is None and recipe.config.photos:
         phases = (_phases(recipe, run, fold) for run in recipe.config.runs)
         for folder, _ in itertools.chain(*phases):
             if not (file := folder / CHECKPOINT).exists():
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
-    clock = clock or Clock(recipe.config, recipe.fold_count)
-    (first, *others), frozen = _networks(recipe, fold, clock)
+    reporter = reporter or Reporter(recipe.config, recipe.fold_count)
+    (first, *others), frozen = _networks(recipe, fold, reporter)
     return _joined(recipe, first, [*others, *frozen])
 
 
@@ -259,7 +262,7 @@ def _joined(
 
 
 def _networks(
-    recipe: Recipe, fold: int | None, clock: Clock
+    recipe: Recipe, fold: int | None, reporter: Reporter
 ) -> tuple[list[ProductNetwork], list[ProductNetwork]]:
     """Return the trained networks and the frozen ones, in evaluation mode, each with its head."""
     config, photos, power = recipe.config, recipe.without(fold), recipe.config.cascade.label_power
@@ -267,7 +270,7 @@ def _networks(
     frozen = []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
-        report = partial(clock.on_photos, f"computing features of {backbone}")
+        report = partial(reporter.on_photos, f"computing features of {backbone}")
         # Those of the fold too, while there is somebody to tell.
         features = features_of(network, recipe.train, recipe.cache, on_progress=report)
         network.set_head(*fit_head(features[learned], photos, recipe.labels, power, config.head_c))
@@ -275,7 +278,7 @@ def _networks(
     soft = None
     if any(own.distill for own in config.runs.values()):
         soft = frozen_logits(frozen, photos, recipe.cache).mean(0).softmax(1)
-    trained = {run: _train(recipe, run, fold, soft, clock) for run in config.runs}
+    trained = {run: _train(recipe, run, fold, soft, reporter) for run in config.runs}
     if soup := trained.pop(SOUP, None):
         first, other = trained[""].state_dict(), soup.state_dict()
         mean = {n: v.lerp(other[n], 0.5) if v.is_floating_point() else v for n, v in first.items()}
@@ -293,7 +296,7 @@ def _phases(recipe: Recipe, run: str, fold: int | None) -> Iterator[tuple[Path, 
 
 
 def _train(
-    recipe: Recipe, run: str, fold: int | None, soft: torch.Tensor | None, clock: Clock
+    recipe: Recipe, run: str, fold: int | None, soft: torch.Tensor | None, reporter: Reporter
 ) -> ProductNetwork:
     """Return the network of a run, without a fold or with all photos.
 
@@ -302,7 +305,7 @@ def _train(
     own, photos = recipe.config.runs[run], recipe.without(fold)
     phases = [*_phases(recipe, run, fold)]
     words = "all photos" if fold is None else f"without fold {fold}"
-    report = partial(clock.on_run, phases[0][0].name, f"{words}, {own.backbone}")
+    report = partial(reporter.on_run, phases[0][0].name, f"{words}, {own.backbone}")
     first, state, seen = dict[str, torch.Tensor](), dict[str, torch.Tensor](), 0
     for folder, config in phases:
         phase = Run(
@@ -313,7 +316,7 @@ def _train(
             folder,
             start=state or None,
             soft=soft,
-            on_features=partial(clock.on_photos, f"computing features of {own.backbone}"),
+            on_features=partial(reporter.on_photos, f"computing features of {own.backbone}"),
         )
         first = first or phase.start
         state = phase.train(partial(report, seen))
@@ -336,7 +339,8 @@ def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     first, *others = (build_network(own, len(recipe.labels)).eval() for own in empty)
     network = _joined(recipe, first, others)
     try:
-        network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
+        tensors = load_file(recipe.folder / NETWORK_FILE)
+        network.load_state_dict({n: value for n, value in tensors.items() if n != LEARNED})
     except (OSError, SafetensorError) as error:
         raise _unfinished(recipe, NETWORK_FILE) from error
     return network
@@ -359,24 +363,3 @@ def answers(recipe: Recipe) -> OutOfFold:
     if not path.exists():
         raise _unfinished(recipe, OUT_OF_FOLD_FILE)
     return read_out_of_fold(path)
-
-
-def learning_curves(
-    folder: Path, on_stage: Callable[..., None] = lambda words, done=None, of=None: None
-) -> list[LearningCurve]:
-    """Measure the learning curves of a run by heads on the features that it begins with.
-
-    Training again for each point would take days; these take minutes.
-    """
-    config, held = read_recipe(folder), read_out_of_fold(folder / OUT_OF_FOLD_FILE)
-    with PhotoCache(folder / CACHE_FILE, config.input_size) as cache:
-        network = build_network(config, len(held.labels)).eval()
-        report = partial(on_stage, f"computing features of {config.backbone}")
-        features = features_of(network, held.photos, cache, on_progress=report)
-
-    def fit(learned: NDArray[np.bool_], own: NDArray[np.bool_]) -> NDArray[np.float32]:
-        some = list(itertools.compress(held.photos, learned))
-        head = fit_head(features[learned], some, held.labels, config.label_power, config.head_c)
-        return torch.nn.functional.linear(torch.from_numpy(features[own]), *head).numpy()
-
-    return measure_learning_curves(held, fit, partial(on_stage, "fitting heads"))

@@ -132,16 +132,14 @@ def observe(
 def fit_weights(
     convolutions: Sequence[Convolution],
     rounded: onnx.ModelProto,
-    on_progress: Callable[[float], None] = lambda share: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Choose weights and biases for an int8 file, in place; ``on_progress`` gets the share done."""
+    """Choose weights and biases for an int8 file, in place."""
     tensors = {tensor.name: tensor for tensor in rounded.graph.initializer}
     makers = {output: node for node in rounded.graph.node for output in node.output}
     nodes = (n for n in rounded.graph.node if n.op_type == "Conv" and n.input[1] in makers)
     takers = {makers[node.input[1]].input[0]: node for node in nodes}
-    on_progress(0.0)
-    work = np.cumsum([own.weight.size * own.weight.shape[2] for own in convolutions])
-    for own, done in zip(convolutions, work.tolist(), strict=True):
+    for done, own in enumerate(convolutions, 1):
         source, weight, *offset = (makers[n] for n in takers[f"{own.name}_quantized"].input)
         input_scale = float(numpy_helper.to_array(tensors[source.input[1]]))
         steps, scale, bias = own.rounded(input_scale)
@@ -152,7 +150,7 @@ def fit_weights(
             changed[offset[0].input[1]] = of_bias
         for name, array in changed.items():
             tensors[name].CopyFrom(numpy_helper.from_array(array, name))
-        on_progress(done / work[-1])
+        on_progress(done, len(convolutions))
 
 
 def round_together(weights: Floats, covariance: Floats, levels: int) -> Floats:

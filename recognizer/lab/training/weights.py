@@ -1,41 +1,40 @@
-"""Weights that a recipe begins with: ImageNet's, a bundle's, a run's, a file's, or random ones."""
+"""Weights that a recipe begins with: ImageNet's, those of a safetensors file, or random ones.
+
+A file has the weights of a backbone by timm's names, or is that of a run: all of its network, with
+the labels of its head.
+"""
 
 import importlib.util
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import huggingface_hub
-import numpy as np
-import onnx
 import timm
 import torch
-from onnx import numpy_helper
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from recognizer.errors import BundleNotFoundError, TrainingError
-from recognizer.lab.evaluation.out_of_fold import earlier_weights, read_run
+from recognizer.errors import TrainingError
 from recognizer.lab.training.config import TrainingConfig
-from recognizer.lab.training.quantization import narrow_kernel
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.folders import MODEL_FILE, find_bundle
+
+NETWORK_FILE = "network.safetensors"  # of a run
+LEARNED = "learned"  # the tensor of a network's file with the short digests of its photos
 
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
 _HUB_FILE = "model.safetensors"
-_FILE = ".safetensors"
-_RELEASED = "network."  # before the names of the network's weights in a bundle's file
 _BACKBONE = "backbone."
-NETWORK_FILE = "network.safetensors"  # of a run
 
 
 class Parent(NamedTuple):
-    """A bundle or a run that a recipe begins with: its weights, the head's labels, its recipe."""
+    """A file that a recipe begins with; of a run's network also what is known of its head."""
 
-    state: Mapping[str, torch.Tensor]  # of the network: ``backbone.*``, ``head.weight``, ...
-    labels: Sequence[str]
-    recipe: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
+    labels: Sequence[str]  # of the head; empty without one
+    backbone: str | None
+    input_size: int | None
+    pooling: str | None
 
 
 class EarlierHead(NamedTuple):
@@ -47,7 +46,7 @@ class EarlierHead(NamedTuple):
 
 
 def build_backbone(config: TrainingConfig) -> Any:
-    """Build a recipe's backbone with its weights; those of a bundle or a run come later."""
+    """Build a recipe's backbone with its weights; those of a run come later."""
     backbone = _create(config)
     if config.weights == "imagenet":
         # The packages have the names of the networks, but for timm's prefix.
@@ -58,78 +57,64 @@ def build_backbone(config: TrainingConfig) -> Any:
         theirs = torch.load(file, map_location="cpu", weights_only=True)
         # In timm's order under other names, and the classifier, which we lack, comes last.
         backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs.values(), strict=False)))
-    if config.weights.endswith(_FILE):
-        _load(backbone, _read(Path(config.weights), config), config)
+    if (parent := read_parent(config)) is not None and not parent.labels:
+        _load(backbone, parent.tensors, config)
     return backbone
 
 
-def _read(file: Path, config: TrainingConfig) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"weights = {config.weights!r}: {error}") from error
-
-
-def parent_of(config: TrainingConfig) -> Bundle | None:
-    """Return the bundle that a recipe's weights come from, or None."""
-    is_file = config.weights.endswith(_FILE) or (Path(config.weights) / NETWORK_FILE).is_file()
-    if is_file or not earlier_weights(config.weights):
+def read_parent(config: TrainingConfig) -> Parent | None:
+    """Return the file that a recipe's weights come from, or None."""
+    if config.weights in {"imagenet", "none"}:
         return None
-    try:
-        return load_bundle(find_bundle(config.weights))
-    except BundleNotFoundError as error:
+    if not config.weights.endswith(".safetensors"):
         raise TrainingError(
-            f"weights = {config.weights!r}: give imagenet, none, a safetensors file, a run or a "
-            f"bundle; {error}"
-        ) from error
+            f"weights = {config.weights!r}: give imagenet, none, or the path of a safetensors "
+            f"file, such as the {NETWORK_FILE} of a run"
+        )
+    try:
+        with safe_open(config.weights, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("recognizer", "{}"))
+            # Of a cascade, the first network.
+            tensors = {name.removeprefix("first."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    except (OSError, SafetensorError, ValueError) as error:
+        raise TrainingError(f"weights = {config.weights!r}: {error}") from error
+    keys = ("backbone", "input_size", "pooling")
+    return Parent(tensors, about.get("labels", ()), *(about.get(key) for key in keys))
 
 
-def find_parent(config: TrainingConfig) -> Parent | None:
-    """Return the bundle or run that a recipe's weights come from, or None."""
-    if (bundle := parent_of(config)) is not None:
-        recipe = bundle.training.recipe if bundle.training else {}
-        recipe = {"pooling": "mean", **recipe, "backbone": bundle.model.backbone}
-        return Parent(_released_state(bundle), bundle.label_names, recipe)
-    run = Path(config.weights)
-    if not (run / NETWORK_FILE).is_file():
-        return None
-    about, whole = read_run(run), _read(run / NETWORK_FILE, config)
-    state = {n.removeprefix("first."): value for n, value in whole.items()}  # of a cascade
-    return Parent(state, about["labels"], about["recipe"])
+def describe_network(config: TrainingConfig, labels: Sequence[str]) -> dict[str, str]:
+    """Return the metadata of the file of a network, by which a recipe may begin with it."""
+    about = {key: getattr(config, key) for key in ("backbone", "input_size", "pooling")}
+    return {"recognizer": json.dumps({"labels": [*labels], **about})}
 
 
 def load_parent(backbone: nn.Module, config: TrainingConfig) -> None:
-    """Give a backbone the weights of the bundle or run that a recipe names, if it names one.
+    """Give a backbone the weights of a run's network, if a recipe names one.
 
-    The backbone's normalisation is folded, as they have it. An int8 file has its weights rounded,
-    which costs hardly anything.
+    The backbone's normalisation is folded, as the network has it.
     """
-    if (parent := find_parent(config)) is None:
+    if (parent := read_parent(config)) is None or not parent.labels:
         return
-    if parent.recipe["backbone"] != config.backbone:
-        size = parent.recipe.get("input_size")
+    if parent.backbone != config.backbone:
         raise TrainingError(
             f"weights = {config.weights!r} are not of {config.backbone}: set "
-            f"backbone={parent.recipe['backbone']}{f' and input_size={size}' if size else ''}, as "
-            "they were trained"
+            f"backbone={parent.backbone} and input_size={parent.input_size}, as they were trained"
         )
-    own = {n.removeprefix(_BACKBONE): v for n, v in parent.state.items() if n.startswith(_BACKBONE)}
+    own = {n.removeprefix(_BACKBONE): v for n, v in parent.tensors.items()}
     _load(backbone, own, config)
 
 
 def earlier_head(config: TrainingConfig, labels: Sequence[str]) -> EarlierHead | None:
-    """Return the rows that the head of a recipe's bundle or run has for labels.
+    """Return the rows that the head of a recipe's file has for labels.
 
-    None if the recipe begins with neither, if no label is the same, or if that head sees features
+    None if the recipe begins without a head, if no label is the same, or if that head sees features
     that are pooled otherwise.
     """
-    parent = find_parent(config)
-    if parent is None or parent.recipe["pooling"] != config.pooling:
+    parent = read_parent(config)
+    if parent is None or not parent.labels or parent.pooling != config.pooling:
         return None
-    rows = parent.state["head.weight"].flatten(1).float()
-    bias = parent.state.get("head.bias", torch.zeros(len(rows)))
-    # Enrolled labels have rows of their own, behind these.
-    place = {name: i for i, name in enumerate(parent.labels[: len(rows)])}
+    rows, bias = parent.tensors["head.weight"].flatten(1), parent.tensors["head.bias"]
+    place = {name: i for i, name in enumerate(parent.labels)}
     known = torch.tensor([name in place for name in labels])
     if not known.any():
         return None
@@ -147,25 +132,6 @@ def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: Traini
             f"{wrong[0]}: are they of another backbone?"
         )
     backbone.load_state_dict({name: found[name] for name, _ in wanted}, strict=False)
-
-
-def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
-    graph = onnx.load(str(bundle.path / MODEL_FILE)).graph
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    values = {name: array for name, array in stored.items() if array.dtype == np.float32}
-    for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0].startswith(_RELEASED):
-            steps, scale = (stored[n] for n in node.input[:2])
-            shaped = scale.reshape(-1, *[1] * (steps.ndim - 1))
-            values[node.input[0].removesuffix("_quantized")] = steps * shaped
-    if "head_bias" in values:  # which the export had left out, and the correction added
-        values[f"{_RELEASED}head.bias"] = values["head_bias"]
-    values = {n.removeprefix(_RELEASED): v for n, v in values.items() if n.startswith(_RELEASED)}
-    if "stem_read" in {output for node in graph.node for output in node.output}:
-        weight, bias = f"{_BACKBONE}conv_stem.weight", f"{_BACKBONE}conv_stem.bias"
-        values[weight] = narrow_kernel(values[weight])
-        values[bias] = values[bias][: len(values[weight])]
-    return {name: torch.from_numpy(np.array(v, np.float32)) for name, v in values.items()}
 
 
 def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:

@@ -70,7 +70,6 @@ def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: 
     counts = Counter((p.label, p.split) for p in made.photos)
     for label in ("bone", "ivory_raw", "wood"):
         assert [counts[label, split] for split in SHARES] == [14, 4, 2]
-    assert made.notes[1] == "Source: the folder inside each label's folder"
     assert not made.warnings
     assert not made.left_out
     # The same data and seed give the same split, wherever the photos lie.
@@ -154,9 +153,8 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
     (tmp_path / "p" / "bone").rename(tmp_path / "p" / "shop")
     (tmp_path / "q" / "bone").mkdir(parents=True)
     (tmp_path / "p" / "shop").rename(tmp_path / "q" / "bone" / "shop")
-    words = r"all 20 photos are of one source, 'shop'.*--source photo"
-    with pytest.raises(DatasetError, match=words):
-        make(tmp_path / "q", source="folder")
+    with pytest.raises(DatasetError, match=r"all 20 photos are of one source, 'shop'"):
+        make(tmp_path / "q")
 
 
 def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
@@ -187,7 +185,6 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data", code=ExitCode.SOME_FAILED)
     assert "broken.jpg" in done.stderr
     assert "Layout: a folder for each label\n" in done.stdout
-    assert "Source: the folder inside each label's folder\n" in done.stdout
     assert "60 photos" in done.stdout
     assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
     assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
@@ -200,7 +197,6 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     [
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
         (["--rename", "bone"], "--rename bone: write OLD=NEW"),
-        (["--source", "shop"], "--source shop: no such column"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
     ],
 )

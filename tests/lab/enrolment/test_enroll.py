@@ -17,9 +17,9 @@ from recognizer.desk.cards import describe_evidence
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.lab.enrolment.enroll import enroll
+from recognizer.lab.enrolment.negatives import NegativeBank, read_negatives, write_negatives
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
-from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
 from recognizer.model.numerics import logit
 from recognizer.policy.values import Policy
 from recognizer.taxonomy import Kind
@@ -177,42 +177,16 @@ def test_negatives_of_one_source_are_left_out_one_by_one(
     assert enroll(one, RHINO, write_photos("blue", 4)).evidence.recall[0.01].count == 4
 
 
-def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
+def test_an_enrolled_bundle_remembers_its_photos_and_takes_another_product(
     enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    """The score of a label has seen them: they are named, left out, and promise nothing again."""
-    assert (read_negatives(enrolled.bundle).labels == "rhino_horn").sum() == 4
-    old, new = write_photos("blue", 4), write_photos("blue", 3, seed=50)
-    for photos in (old, [*old, *new[:2]]):
-        with pytest.raises(UsageError, match=f"at least 3 .*\n{old[0]}: the bundle knows it"):
-            enroll(enrolled, RHINO, photos)
-    done = enroll(enrolled, RHINO, [*old, *new], tmp_path / "again-v1")
-    assert (done.evidence.photos, done.evidence.known) == (3, 4)
-    assert [note.split(":")[0] for note in done.notes] == old
+    assert (read_negatives(enrolled.bundle).labels == RHINO).sum() == 4
+    enroll(enrolled, "seahorse", write_photos("yellow", 3), tmp_path / "again-v1")
     again = Recognizer.load(tmp_path / "again-v1", threads=1)
-    assert again.labels == enrolled.labels
+    assert again.labels == (*enrolled.labels, "seahorse")
     assert (again.bundle.title, len(again.bundle.lineage)) == ("again-v1", 2)
-    assert again.predict(Path(new[0])).scores["rhino_horn"] > 0.5
-
-
-def test_a_known_label_is_strengthened(
-    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
-    """The model has never seen blue raw ivory; what it said of the rest stays."""
-    photos = write_photos("blue", 4)
-    before = parent.predict(Path(photos[0]))
-    done = enroll(parent, "ivory_raw", photos, tmp_path / "out-v1")
-    assert done.evidence.own_weight is not None
-    strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
-    assert strengthened.labels == parent.labels
-    after = strengthened.predict(Path(photos[0]))
-    assert before.scores["ivory_raw"] < 0.1
-    assert after.scores["ivory_raw"] > 0.8
-    assert after.scores["ceramic"] == pytest.approx(before.scores["ceramic"], abs=1e-6)
-    assert after.families["ivory"] >= after.scores["ivory_raw"]
-    evidence = strengthened.bundle.labels[1].evidence
-    assert evidence.train.photos == 4
-    assert evidence.enrolment == done.evidence
+    with pytest.raises(UsageError, match="with-rhino-v3 knows rhino_horn: enroll it in a bundle"):
+        enroll(enrolled, RHINO, write_photos("blue", 3, seed=50))
 
 
 @pytest.mark.parametrize("family", ["ivory", None])
@@ -253,24 +227,20 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
 
 
 @pytest.mark.parametrize("count", [0, 49, 50])
-def test_info_asks_what_enroll_asks(
+def test_a_bank_needs_fifty_negatives(
     banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
 ) -> None:
     bank = read_negatives(load_bundle(banked_bundle))
     too_many = np.flatnonzero(bank.held_out & (bank.labels != "ivory_worked"))[count:]
     few = bank[np.delete(np.arange(len(bank)), too_many)] if count else None
     folder = with_bank(banked_bundle, tmp_path / "few-v1", few).bundle.path
-    said = succeed("info", folder).stdout
-    assert "measured on:            nothing yet, with these scores" in said
+    printed = succeed("info", folder).stdout
+    assert "measured on:            nothing yet, with these scores" in printed
+    assert f"enrolment:              {'against' if count else 'needs --negatives'}" in printed
     if count == 50:
-        assert "enrolment:              possible" in said
         enroll(Recognizer.load(folder), RHINO, blue)
-        (folder / "negatives.npz").write_bytes(b"")
-        assert invoke("info", folder).exit_code == ExitCode.MODEL
         return
-    words = f"{count} held-out negatives, at least 50 are needed"
-    assert f"needs --negatives: {words}" in said
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=f"{count} held-out negatives, at least 50 are needed"):
         enroll(Recognizer.load(folder), RHINO, blue)
 
 
@@ -286,8 +256,9 @@ def test_sources_are_left_out_where_there_are_several(
     assert "photos left out in turn" in alike.evidence.words
     assert "sources left out in turn" in apart.evidence.words
     assert any("had not seen its source" in line for line in apart.lines())
-    words = "as if the photos were independent"
-    assert [words in "".join(one.lines()) for one in (alike, apart)] == [True, False]
+    # Photos of one source say nothing of others: there is no interval.
+    assert ["%; false" in one.lines()[1] for one in (alike, apart)] == [True, False]
+    assert ["% (" in one.evidence.words for one in (alike, apart)] == [False, True]
     few = [*write_photos("blue", 4, "most"), *write_photos("blue", 1, "few", seed=9)]
     assert not enroll(parent, RHINO, few).evidence.by_source  # one photo would be left
 
@@ -312,7 +283,7 @@ def test_a_check_writes_nothing(
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
     first, five, one, *rest = found.lines()
     assert first == "rhino_horn: 3 photos of 1 source; 180 negatives, 80 of them held out"
-    assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false positives 0 of 80 (0.00-4.51 %)")
+    assert one.startswith("recall 3 of 3 at 1 %; false positives 0 of 80 (0.00-4.51 %)")
     assert five.startswith("recall 3 of 3 at 5 %")
     for words in ("one source", "with the default policy 3 of 3 are leads:", "review_rate = 0.01"):
         assert any(words in line for line in rest)
@@ -361,6 +332,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         ("new_thing", None, None, "--hint"),
         ("New Thing", None, "x", "snake_case"),
         ("new_thing", "ivry", "x", "unknown family 'ivry' .did you mean ivory"),
+        ("ivory_raw", None, None, "tiny-v1 knows ivory_raw"),
         ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
         ("rhino_horn", None, "gray", "are for a new name"),
         ("new_thing", None, " ", "must be text"),

@@ -1,5 +1,6 @@
 """Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
 
+import csv
 import json
 import os
 import re
@@ -15,25 +16,25 @@ from sklearn.metrics import classification_report
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.lab.cli.evaluate import load_corrected
 from recognizer.lab.dataset.manifest import (
     Photo,
     at_one_quality,
-    carry_corrections,
-    corrected,
     load_data,
 )
-from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, count_learned, evaluate
+from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate
+from recognizer.lab.evaluation.learned import (
+    DIGESTS_FILE,
+    count_learned,
+    short_digests,
+    write_digests,
+)
 from recognizer.lab.evaluation.plots import confusion
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import Training
-from recognizer.model.folders import DEFAULT_BUNDLE
-from recognizer.model.negatives import read_negatives, short_digests
+from recognizer.model.bundle import load_bundle
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, store, write_manifest
-from tests.model.test_negatives import make_bank, with_bank
-from tests.tiny import edit_description
+from tests.tiny import edit_description, write_tiny_bundle
 
+ROOT = Path(__file__).parents[3]
 HOSTILE = "<script>alert(1)</script>"
 
 # label, color, source, split, how many
@@ -144,41 +145,6 @@ def test_a_table_by_source_slice_and_column(
         assert sum(one.products.photos + one.negatives.photos for one in rows_of) == 17
 
 
-def test_labels_are_corrected_as_the_recipe_does(
-    bundle: Bundle,
-    data: Path,
-    photos: list[Photo],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    table = tmp_path / "corrections.csv"
-    table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\nab,bone,x\n")
-    bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
-    assert load_corrected([data], bundle) == photos[1:]
-    carry_corrections([table], tmp_path)
-    elsewhere = replace(bundle, path=tmp_path, training=Training(fingerprint="", recipe={}))
-    assert load_corrected([data], elsewhere) == photos[1:]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    expected = "trained with 2 corrected labels; 1 of these photos have one,"
-    assert all(expected in one for one in said)
-    table.unlink()
-    assert load_corrected([data], bundle) == photos
-    said = capsys.readouterr().err
-    assert "corrections.csv" in said
-    assert "figures differ from those of its card" in said
-
-
-def test_the_last_table_of_corrections_wins(tmp_path: Path) -> None:
-    for name, label in (("a", "wood"), ("b", "bone")):
-        (tmp_path / f"{name}.csv").write_text(f"sha256,label,reason\n{'0' * 64},{label},seen\n")
-    carry_corrections([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path)
-    assert corrected([photo(0)], tmp_path / "corrections.csv")[0].label == "bone"
-    (tmp_path / "none").mkdir()
-    carry_corrections([], tmp_path / "none")
-    assert not [*(tmp_path / "none").iterdir()]
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -222,19 +188,28 @@ def test_photos_of_the_training_are_noticed(
     parent = {"name": "tiny", "version": 1, "digest": "0" * 64}
     step = {"step": "enrolled", "label": "ivory_worked", "photos": digests[:2], "penalty": 1.0}
     step |= {"parent": parent, "date": "2026-11-28", "program": "0.3"}
-    bank = replace(make_bank(), sha256=short_digests([*digests[1:4], "f" * 64, "0" * 64]))
-    grown = with_bank(tmp_path / "grown-v1", bank)
+    grown = write_tiny_bundle(tmp_path / "grown-v1", name="grown")
+    write_digests(short_digests([*digests[1:4], "f" * 64, "0" * 64]), grown)
     edit_description(grown, lambda content: content.update(lineage=[step]))
     page = run(grown, "--data", data, "--output", tmp_path / "x.html")
-    assert "At least 4 of these photos were in training, perhaps more" in " ".join(page.split())
-    written = (tmp_path / "x.html").read_text()
-    assert "At least 4 of these photos were in training</strong>, perhaps more" in written
-    assert "in training" not in run(tiny_bundle, "--data", data)
-    pairs = run(tiny_bundle, "--data", data, "--against", grown)
-    assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
-    first = replace(photos[0], sha256=f"{read_negatives(load_bundle(None)).sha256[0]:016x}")
-    training = Training(fingerprint="", recipe={"weights": DEFAULT_BUNDLE})
-    assert count_learned(replace(load_bundle(tiny_bundle), training=training), [first]) == 1
+    assert "4 of these photos were in training: the figures" in " ".join(page.split())
+    assert "4 of these photos were in training</strong>" in (tmp_path / "x.html").read_text()
+    unknown = run(tiny_bundle, "--data", data)
+    assert "does not say which photos it was trained on" in unknown
+    pairs = " ".join(run(tiny_bundle, "--data", data, "--against", grown).split())
+    assert "4 of these photos were in the training of grown-v1" in pairs
+    assert "training of tiny-v1" not in pairs
+    (grown / DIGESTS_FILE).write_bytes(b"\x93NUMPY nonsense")
+    words = invoke("evaluate", grown, "--data", data, code=ExitCode.MODEL).stderr
+    assert DIGESTS_FILE in words
+
+
+def test_the_released_model_knows_its_training_photos() -> None:
+    bundle = load_bundle()
+    rows = csv.DictReader((ROOT / "datasets" / "wildlife-v5.csv").open(encoding="utf-8"))
+    trained = [r for r in rows if r["split"] == "train" and r["correction"] != "exclude"]
+    photos = [replace(photo(0), sha256=row["sha256"]) for row in trained]
+    assert count_learned(bundle, [*photos, photo(1)]) == len(photos) == bundle.training.photos
 
 
 def test_each_photo_has_a_row(

@@ -16,9 +16,6 @@ from recognizer.lab.evaluation.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
-from recognizer.model.bundle import load_bundle
-from recognizer.model.folders import DEFAULT_BUNDLE
-from recognizer.model.negatives import read_negatives
 from tests.conftest import refuse, succeed
 from tests.docs.blocks import ROOT, blocks
 from tests.tiny import LABELS
@@ -121,15 +118,12 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     assert "--data" in refuse("evaluate").stderr
 
 
-def test_photos_that_the_first_weights_knew_are_counted(photos: list[Photo], file: Path) -> None:
-    known = f"{read_negatives(load_bundle()).sha256[0]:016x}"
-    write_out_of_fold(predictions([replace(photos[0], sha256=known), *photos[1:]]), file)
-    about = {"recipe": {"weights": DEFAULT_BUNDLE}, "labels": LABELS, "photos": ""}
+def test_a_run_that_began_with_a_file_says_so(file: Path) -> None:
+    about = {"recipe": {"weights": "v7.safetensors"}, "labels": LABELS, "photos": ""}
     file.with_name("recipe.json").write_text(json.dumps(about))
-    for files, where in (([file], "in training"), ([file, file], "in the training of")):
-        shown = " ".join(succeed("runs", *files, "--rounds", 20).output.split())
-        assert f"At least 1 of these photos were {where}" in shown
-        assert f"began with the weights of {DEFAULT_BUNDLE}, which may know" in shown
+    for files in ([file], [file, file]):
+        done = succeed("runs", *files, "--rounds", 20)
+        assert "began with v7.safetensors, which may know these photos" in done.stderr
 
 
 def test_runs_are_compared_photo_by_photo(photos: list[Photo], file: Path, tmp_path: Path) -> None:

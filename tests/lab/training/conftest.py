@@ -32,7 +32,6 @@ def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Rec
     # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
     folder = tmp_path_factory.mktemp("runs")
-    (table := folder / "corrected.csv").write_text(f"sha256,label,reason\n{'0' * 64},bone,x\n")
-    config = small_config(folds=2, freeze_stages=1, soup={"seed": 1}, corrections=[str(table)])
+    config = small_config(folds=2, freeze_stages=1, soup={"seed": 1})
     train_recipe(open_recipe(config, hidden, folder))
     return open_recipe(config, split, folder)

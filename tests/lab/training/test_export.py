@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from recognizer.engine import Recognizer
@@ -16,6 +18,7 @@ from recognizer.imaging.regions import Parts
 from recognizer.lab.dataset.manifest import Photo, read_photo, taxonomy_of
 from recognizer.lab.enrolment.onnx_head import Head, add_head
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
+from recognizer.lab.evaluation.learned import count_learned, short_digests
 from recognizer.lab.training import export as module
 from recognizer.lab.training.cascade import frozen_logits, torch_log_odds
 from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
@@ -23,7 +26,8 @@ from recognizer.lab.training.model import Outputs, ProductNetwork, build_network
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
 from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
-from recognizer.model.bundle import Bundle
+from recognizer.lab.training.weights import LEARNED, describe_network
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import InputFormat, ModelFile
 from tests.lab.training.conftest import small_config
 
@@ -31,19 +35,18 @@ from tests.lab.training.conftest import small_config
 def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     trained: Recipe, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages: list[str] = []
-    monkeypatch.setattr(module, "_REPORT_SECONDS", 0)
+    stages = list[tuple[object, ...]]()
     release = export_bundle(
         trained,
         tmp_path / "wildlife-v7",
         notes="- Reddish pieces are missed.",
         rounds=20,
-        on_stage=stages.append,
+        on_stage=lambda *stage: stages.append(stage),
     )
     # It is not silent while weights are rounded, once: a fold has too few photos for int8's loss.
-    assert "rounding the weights of all: 100%; 0.0 s left" in stages
-    assert not [words for words in stages if "fold-0" in words]
-    assert not [words for words in stages if ": 0%" in words]  # of which nothing can be foretold
+    rounding = [done for words, *done in stages if words == "rounding the weights of all"]
+    assert rounding[-1][0] == rounding[-1][1] > 1
+    assert not [words for words, *_ in stages if "fold-0" in words]
     recognizer = Recognizer.load(release.path)
     assert recognizer.bundle.title == "wildlife-v7"
     description = json.loads((release.path / "bundle.json").read_text())
@@ -64,15 +67,21 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     assert "What int8 loses was\nnot measured" in card
     assert "started from" not in card
     assert "chosen" not in card
-    monkeypatch.setattr(module, "parent_of", lambda _: bundle)
-    monkeypatch.setattr(module, "count_learned", lambda _, photos: len(photos))
-    module.write_card(recognizer.bundle, trained, release, "")
+    about = describe_network(trained.config, trained.labels)
+    learned = torch.from_numpy(short_digests(p.sha256 for p in trained.photos[:20]).view(np.int64))
+    save_file({LEARNED: learned}, tmp_path / "v1.safetensors", about)
+    config = msgspec.structs.replace(trained.config, weights=str(tmp_path / "v1.safetensors"))
+    begun = replace(trained, config=config)
+    recipe = {**recognizer.bundle.training.recipe, "weights": config.weights}
+    training = replace(recognizer.bundle.training, recipe=recipe)
+    module.write_card(replace(recognizer.bundle, training=training), begun, release, "")
     card = (release.path / "MODEL_CARD.md").read_text()
-    assert f"| started from | the weights of {bundle.title} (digest" in card
-    assert "at least 24 of the training photos and 12 of the test photos" in card
-    assert "had learned from 12 or more of these photos: the figures are better" in card
-    assert "had learned from 24 or more of these photos, also of those in the fold" in card
-    assert {"corrections.csv", "sources.csv"} <= {path.name for path in release.path.iterdir()}
+    counts = [sum(p.split == split for p in trained.photos[:20]) for split in ("train", "test")]
+    assert f"which had learned from {counts[0]} of the training photos and {counts[1]} of" in card
+    assert f"had learned from {counts[1]} of these photos: the figures are better" in card
+    assert f"had learned from {counts[0]} of these photos, also of those in the fold" in card
+    assert count_learned(load_bundle(release.path), trained.photos) == 24
+    assert (release.path / "sources.csv").is_file()
     assert release.unseen.photos == 24
     # Golden reference: from file bytes, the engine and torch say the same.
     network = finished_network(trained)

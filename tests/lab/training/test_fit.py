@@ -1,6 +1,5 @@
 import itertools
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import fit as module
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import CascadeConfig, TrainingConfig
-from recognizer.lab.training.fit import Clock, Progress, Run, Stage
+from recognizer.lab.training.fit import Progress, Reporter, Run, Stage
 from recognizer.lab.training.model import build_network, choose_device, choose_precision
 from tests.lab.training.conftest import small_config
 
@@ -83,16 +82,15 @@ def test_a_network_learns_from_teachers_that_err_too(
     assert [torch.equal(heads[0], other) for other in heads] == [True, True, False]
 
 
-def test_each_network_has_a_speed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", Mock(monotonic=Mock(side_effect=[0, 10, 10, 40])))
-    cascade = CascadeConfig(["any"], trained={"backbone": "slow", "photos": 20})
-    config, said = small_config(backbone="fast", photos=40, cascade=cascade), list[Stage]()
-    clock = Clock(config, 1, said.append)
-    for name, seen in itertools.product(("fold-0", "fold-0-second"), (10, 20)):
-        clock.on_run(name, "", 0, Progress(seen, 0, 0.0, 0, 0.0))
-    # A second for each photo, then three; until it is known, the slow one is as the fast one.
-    rest = [20 + 20 + (40 + 20), 10 + (40 + 20), 0 + (40 + 3 * 20)]
-    assert [stage.seconds_left for stage in said] == [None, *rest]
+def test_progress_is_of_all_runs() -> None:
+    cascade = CascadeConfig(["any"], trained={"photos": 20})
+    config, stages = small_config(photos=40, cascade=cascade), list[Stage]()
+    reporter = Reporter(config, 1, stages.append)
+    for name, seen in itertools.product(("fold-0", "fold-0-second", "all"), (10, 48)):
+        reporter.on_run(name, "", 0, Progress(seen, 0, 0.0, 0, 0.0))
+    assert [(stage.done, stage.of) for stage in stages] == [
+        *((10, 120), (40, 120), (50, 120), (60, 120), (70, 120), (100, 120))
+    ]
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

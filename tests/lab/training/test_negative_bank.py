@@ -7,9 +7,9 @@ import pytest
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.enrolment.negatives import NegativeBank
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.negative_bank import PRODUCT_PHOTOS, build_bank
-from recognizer.model.negatives import NegativeBank
 from tests.labelled import deal
 
 

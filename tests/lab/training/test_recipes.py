@@ -35,7 +35,6 @@ SMALL["wildlife-quick"] = {**SMALL["small-cpu"], "folds": 2, "photos": 0}
 SMALL["wildlife-quick"]["cascade.backbones"] = '["test_efficientnet"]'
 
 QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
-QUICK |= {"corrections": "[]"}
 
 
 def settings(**values: object) -> list[str]:
@@ -114,7 +113,7 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
     write_photos(photos, 3)
     (tmp_path / "file").touch()
     commands = (
-        ("dataset", "split", photos, "--source", "photo"),
+        ("dataset", "split", photos),
         ("train", "--data", photos, *settings(**QUICK, **SMALL["small-cpu"])),
         ("export", tmp_path / "no-run", "--data", photos),
         ("enroll", "ivory_raw", next(photos.rglob("*.jpg"))),

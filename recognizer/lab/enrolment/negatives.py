@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ class NegativeBank:
     labels: NDArray[np.str_]  # (N,): what the photos show
     sources: NDArray[np.int32]  # (N,): photos with the same number come from one source
     held_out: NDArray[np.bool_]  # (N,)
-    sha256: NDArray[np.uint64]  # (N,): see short_digests()
+    sha256: NDArray[np.uint64]  # (N,): see learned.short_digests()
     phash: NDArray[np.uint8]  # (N, 32): see hash_bytes()
 
     def __len__(self) -> int:
@@ -98,11 +97,6 @@ class NegativeBank:
         if not all(np.isfinite(a).all() for a in (bank.embeddings, bank.log_odds)):
             raise ValueError("it holds values that are not finite")
         return bank
-
-
-def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the first eight bytes of hexadecimal digests."""
-    return np.array([int(digest[:16], 16) for digest in sha256], np.uint64)
 
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,5 @@
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -6,8 +7,13 @@ import numpy as np
 import pytest
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
+from recognizer.lab.enrolment.negatives import (
+    NEGATIVES_FILE,
+    NegativeBank,
+    read_negatives,
+    write_negatives,
+)
 from recognizer.model.bundle import load_bundle
-from recognizer.model.negatives import NEGATIVES_FILE, NegativeBank, read_negatives, write_negatives
 from tests.tiny import LABELS, write_tiny_bundle
 
 
@@ -47,6 +53,10 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     folder = with_bank(tmp_path, make_bank())
     (folder / NEGATIVES_FILE).write_bytes(make_bank(6).to_bytes())
     with pytest.raises(BundleDigestError, match=r"negatives\.npz"):
+        read_negatives(load_bundle(folder))
+    (folder / NEGATIVES_FILE).unlink()
+    os.mkfifo(folder / NEGATIVES_FILE)
+    with pytest.raises(BundleNotFoundError):
         read_negatives(load_bundle(folder))
     (folder / NEGATIVES_FILE).unlink()
     with pytest.raises(BundleNotFoundError, match=r"negatives\.npz"):
