@@ -52,7 +52,7 @@ class Reason(StrEnum):
     CORRUPT_DATA = "corrupt_data"
     """The pixel data is damaged: ``degraded`` where pixels could be had, else ``failed``."""
     FRAMES_SKIPPED = "frames_skipped"
-    """Not all frames of an animation, or pages of a TIFF, were looked at (``degraded``)."""
+    """Not all frames, pages or parts of an image were scored (``degraded``)."""
     TOO_SMALL = "too_small"
     """So few pixels that the scores mean little (``degraded``)."""
     OUT_OF_MEMORY = "out_of_memory"

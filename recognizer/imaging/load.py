@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 from typing import BinaryIO, TypeAlias
 
 import cv2
@@ -19,7 +20,7 @@ from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.pixels import averaged, reduction
 from recognizer.imaging.regions import find_parts
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
 _Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 ImageSource: TypeAlias = (
@@ -46,7 +47,7 @@ Security 2020). Nothing is cropped away: in a listing photo the product is often
 Version 1, of bundles up to wildlife-v6: a bilinear resize without averaging.
 """
 
-VIEWING_VERSION = 1
+VIEWING_VERSION = 2
 """Raised whenever other pictures of the same bytes are scored: frames, parts, formats; 0 in 0.3."""
 
 KNOWN_PREPROCESSING = (1, PREPROCESSING_VERSION)
@@ -93,20 +94,37 @@ def load_image(
             sha256=sha256,
             format=sniff(data[:SNIFF_BYTES]),
         )
-    views = _views(decoded, decode_at, min_side) if parts else ()
-    return replace(decoded, sha256=sha256, views=views)
+    decoded = replace(decoded, sha256=sha256)
+    return _with_views(decoded, decode_at, min_side, limits) if parts else decoded
 
 
 _MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
 
 
-def _views(
+def _with_views(
+    image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int, limits: Limits
+) -> LoadedImage:
+    """Add the views of an image; ``degraded`` if there are more than ``max_views``."""
+    frames = _frames_and_parts(image, decode_at, min_side)
+    if (count := sum(map(len, frames))) <= limits.max_views:
+        return replace(image, views=tuple(chain(*frames)))
+    # Whole frames first: a part of one is seen there, too, though smaller.
+    ranked = chain((views[0] for views in frames), *(views[1:] for views in frames))
+    views = tuple(islice(ranked, limits.max_views))
+    if image.reason not in {None, Reason.TOO_SMALL, Reason.FRAMES_SKIPPED}:
+        return replace(image, views=views)
+    detail = f"looked at {len(views)} of {count} frames and parts"
+    status, reason = Status.DEGRADED, Reason.FRAMES_SKIPPED
+    return replace(image, views=views, status=status, reason=reason, detail=detail)
+
+
+def _frames_and_parts(
     image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int
-) -> tuple[Frame, ...]:
-    """Return the frames and their parts; of a picture in a plain frame, the picture alone."""
+) -> list[list[Frame]]:
+    """Return each frame with its parts; of a picture in a plain frame, the picture alone."""
     layouts = [find_parts(frame.rgb) for frame in image.frames]
     if not any(parts.boxes for parts in layouts):
-        return image.frames
+        return [[frame] for frame in image.frames]
     frames, size = image.frames, np.array([image.width, image.height])
     enlarged = max(
         min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
@@ -118,9 +136,9 @@ def _views(
         if min(frames[0].rgb.shape[:2]) < min(full, wanted):
             large = decode_at(min_side=int(wanted)).frames
             frames = large if [f.place for f in large] == [f.place for f in frames] else frames
-    views: list[Frame] = []
+    result: list[list[Frame]] = []
     for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):
-        views += [] if parts.is_frame else [frame]
+        views = [] if parts.is_frame else [frame]
         scale = np.tile(size / frame.rgb.shape[1::-1], 2)
         detail = np.tile(np.divide(detailed.rgb.shape[1::-1], frame.rgb.shape[1::-1]), 2)
         for box in parts.boxes:
@@ -128,7 +146,8 @@ def _views(
             a, b, c, d = np.rint(box * scale).astype(int).tolist()
             rgb = averaged(detailed.rgb[y1:y2, x1:x2], reduction((x2 - x1, y2 - y1), min_side))
             views.append(replace(frame, rgb=np.ascontiguousarray(rgb), box=(a, b, c, d)))
-    return tuple(views)
+        result.append(views)
+    return result
 
 
 def min_side_of(size: int, version: int = PREPROCESSING_VERSION) -> int:

@@ -27,16 +27,19 @@ _MIN_DECODED = 256 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits beyond which an input is refused before it is read or decoded.
+    """Limits on what one image may cost.
 
-    ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
-    header may claim, of each frame; ``max_frames`` are sampled, evenly from first to last. What
-    decoding takes at its peak may be ten bytes for each of ``max_pixels``, and at least 256 MiB.
+    An image is refused before it is read if it is larger than ``max_bytes``, and before it is
+    decoded if its header claims more than ``max_pixels`` (width x height of any frame), or if
+    decoding would take more memory than ten bytes for each of ``max_pixels`` (at least 256 MiB).
+    Of a longer animation, ``max_frames`` are decoded; of an image with more frames and parts
+    together, ``max_views`` are scored, and the result is ``degraded`` (``frames_skipped``).
     """
 
     max_bytes: int = 64 * MEBIBYTE
     max_pixels: int = 100_000_000
     max_frames: int = 8
+    max_views: int = 16
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -55,7 +58,11 @@ class Limits:
 
 
 class Refused(Exception):  # noqa: N818 - says something of an input, not of the program
-    """An input that cannot be read or decoded, with its reason. Stays inside ``imaging``."""
+    """An input that cannot be read or decoded, with its reason.
+
+    What reads or decodes images raises it, and whoever scores them turns it into a status; it never
+    leaves the public API.
+    """
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)

@@ -15,6 +15,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits, load_image, model_input
 from recognizer.status import Reason, Status
 from tests.hostile import encode, exif, jpeg, photo
+from tests.pictures import scene
 
 RGB = np.array(photo())
 PNG = encode(photo(), "PNG")
@@ -144,7 +145,7 @@ def test_nothing_is_cropped_away() -> None:
     assert (found[5, 15] == 0).all()
 
 
-@pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames"])
+@pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames", "max_views"])
 @pytest.mark.parametrize("value", [0, -1, None, 1.5, "1"])
 def test_a_limit_is_a_number_from_one(key: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{key} = "):
@@ -238,3 +239,36 @@ def test_a_small_part_is_decoded_again() -> None:
     assert min(view.rgb.shape[:2]) >= 200
     assert load_image(encode(page, "JPEG"), min_side=200).views == ()
     assert (image := load_image(PNG, parts=True)).views == image.frames  # a photo has no parts
+
+
+def collages(count: int) -> bytes:
+    """An animation of collages of four photos."""
+    page = Image.new("RGB", (808, 608), "white")
+    for number in range(4):
+        corner = (408 * (number % 2), 308 * (number // 2))
+        page.paste(scene(number, (400, 300)), corner)
+    pages = [page.copy() for _ in range(count)]
+    for number, copy in enumerate(pages):  # so that no encoder merges them
+        copy.putpixel((0, 0), (9 * number, 0, 0))
+    return encode(pages[0], "PNG", save_all=True, append_images=pages[1:])
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "frames", "parts"),
+    [(1, 16, 1, 4), (3, 16, 3, 12), (4, 16, 4, 12), (4, 3, 3, 0)],
+)
+def test_views_are_limited_over_all_frames_and_parts(
+    count: int, most: int, frames: int, parts: int
+) -> None:
+    image = load_image(collages(count), min_side=200, parts=True, limits=Limits(max_views=most))
+    boxes = [view.box for view in image.views]
+    assert (boxes.count(None), len(boxes) - boxes.count(None)) == (frames, parts)
+    is_cut = frames + parts < 5 * count
+    assert image.reason is (Reason.FRAMES_SKIPPED if is_cut else None)
+    assert image.detail == (f"looked at {most} of {5 * count} frames and parts" if is_cut else None)
+
+
+def test_damage_is_the_reason_also_where_parts_are_left_out() -> None:
+    data = collages(1)
+    image = load_image(data[:-300], min_side=200, parts=True, limits=Limits(max_views=2))
+    assert (len(image.views), image.reason) == (2, Reason.TRUNCATED)
