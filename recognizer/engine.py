@@ -39,9 +39,9 @@ BATCH_SIZE = 8  # images that are read ahead
 
 GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave idle
 
-# Copies of what is nearly a lead: quarter turns, and hues turned by thirds of a circle.
-_WAYS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
-_MOST_AGAIN = 16  # views of an image: it may have 160, of which each takes five more passes
+# Transforms of test-time augmentation (TTA), as quarter turns and degrees of hue. The scores of a
+# group are averaged with those of the view itself.
+_TTA_GROUPS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
 
 _Scores: TypeAlias = tuple[NDArray[Any], ...]
 """Of each view: log-odds, and calibrated, the probabilities of labels and of families."""
@@ -60,9 +60,8 @@ class ScoredImage:
         """The features, (channels,), of the view that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
-        prediction = self.prediction
-        highest = (prediction.frame or 0, prediction.rendering), prediction.part
-        place = [(view.place, view.box) for view in self.image.views].index(highest)
+        highest = self.prediction.frame or 0, self.prediction.part
+        place = [(view.index, view.box) for view in self.image.views].index(highest)
         return np.asarray(self.outputs["embedding"][place], np.float32)
 
 
@@ -245,42 +244,42 @@ class Recognizer(DecisionMaker):
         for image in images:
             rows = slice(last, last + len(image.views))
             last = rows.stop
-            said = tuple(part[rows] for part in scores)
-            self._look_again(views[rows], said)
-            prediction = self._prediction(image, said)
-            own = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
-            scored.append(ScoredImage(image=image, prediction=prediction, outputs=own))
+            image_scores = tuple(part[rows] for part in scores)
+            self._augment(image.views, image_scores)
+            prediction = self._prediction(image, image_scores)
+            arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
+            scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored
 
-    def _look_again(self, views: Sequence[Frame], scores: _Scores) -> None:
-        """Of what is nearly a lead, let the mean with copies in other ways count if it is higher.
+    def _augment(self, views: Sequence[Frame], scores: _Scores) -> None:
+        """Rescore near-threshold views with TTA, in place; the higher mean counts.
 
-        Turned or in other hues a product scores lower; the mean of its four quarter turns, or of
-        three hues, is higher, which with other things it seldom is. Maps stay as they are.
+        The mean over quarter turns, or over three hues, raises the scores of products more than
+        those of other things. Maps stay those of the view itself.
         """
         log_odds, _, families = scores
-        highest = families.max(axis=1, initial=0)
-        near = np.argsort(-highest, kind="stable")[:_MOST_AGAIN]
-        near = near[highest[near] > self.bundle.second_look]
-        given, seen = log_odds[near], [views[i] for i in near]
-        for ways in _WAYS if seen else ():
-            copies = (altered(view.rgb, *way) for way in ways for view in seen)
-            (others,) = self._run(["scores"], copies)
-            mean = np.mean([given, *np.split(others, len(ways))], axis=0)
-            now = self._calibrate(mean, seen)
+        (near,) = np.nonzero(families.max(axis=1, initial=0) > self.bundle.tta_threshold)
+        if not near.size:
+            return
+        before, near_views = log_odds[near], [views[i] for i in near.tolist()]
+        for group in _TTA_GROUPS:
+            copies = (altered(view.rgb, *transform) for transform in group for view in near_views)
+            (augmented,) = self._run(["scores"], copies)
+            mean = np.mean([before, *np.split(augmented, len(group))], axis=0)
+            means = self._calibrate(mean, near_views)
             # All labels together: the higher of each finds no more leads, and more wrong labels.
-            is_higher = now[2].max(axis=1) > families[near].max(axis=1)
-            for before, after in zip(scores, now, strict=True):
-                before[near[is_higher]] = after[is_higher]
+            is_higher = means[2].max(axis=1) > families[near].max(axis=1)
+            for kept, new in zip(scores, means, strict=True):
+                kept[near[is_higher]] = new[is_higher]
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
-        """Return where a label was seen, by the maps of the pass that scored the image."""
+        """Return where a label shows, by the maps of the pass that scored the image."""
         return self._locate(scored, label)[2]
 
     def embed(self, image: ImageSource) -> NDArray[np.float32] | None:
-        """Return the features, (channels,), of the frame of an image that scores highest.
+        """Return the features, (channels,), of the view of an image that scores highest.
 
-        It takes and raises what :meth:`predict` does; an image that fails there has None.
+        Images and errors are those of :meth:`predict`; an image that fails there has None.
         """
         return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0].embedding
 
@@ -345,7 +344,7 @@ class Recognizer(DecisionMaker):
 
     def _calibrate(self, log_odds: NDArray[np.float32], views: Sequence[Frame]) -> _Scores:
         is_part = np.array([view.box is not None for view in views])
-        probabilities = self.bundle.calibrate(log_odds, self.bundle.parts.shift * is_part[:, None])
+        probabilities = self.bundle.calibrate(log_odds, self.bundle.part_shift * is_part[:, None])
         return log_odds, probabilities, self.bundle.family_scores(probabilities)
 
     def _prediction(self, image: LoadedImage, scores: _Scores) -> Prediction:
@@ -363,7 +362,6 @@ class Recognizer(DecisionMaker):
                 "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
                 "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
                 "frame": view.index,
-                "rendering": view.rendering,
                 "part": view.box,
                 "phash": perceptual_hash(_whole(image, view).rgb),
             }
@@ -390,7 +388,7 @@ class Recognizer(DecisionMaker):
         whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
         regions = tuple(
-            replace(region, frame=view.index, rendering=view.rendering)
+            replace(region, frame=view.index)
             for region in find_regions(heatmap, label, size, view.box)
         )
         return whole, heatmap if view.box is None else spread(heatmap, view.box, size), regions
@@ -398,4 +396,4 @@ class Recognizer(DecisionMaker):
 
 def _whole(image: LoadedImage, view: Frame) -> Frame:
     """Return the frame that a view is a part of, or is."""
-    return next(frame for frame in image.frames if frame.place == view.place)
+    return next(frame for frame in image.frames if frame.index == view.index)

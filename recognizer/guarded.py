@@ -131,17 +131,15 @@ class GuardedRecognizer(Closes, DecisionMaker):
             return Explanation(prediction=failed, label=label)
         return explanation
 
-    def thumbnail(
-        self, image: ImageSource, side: int, frame: int = 0, rendering: int = 0
-    ) -> Thumbnail | None:
-        """Return a JPEG of the first frame, or that of a region by its numbers, upright.
+    def thumbnail(self, image: ImageSource, side: int, frame: int = 0) -> Thumbnail | None:
+        """Return a JPEG of a frame by its number, or of the first one if it was not kept, upright.
 
         Its longer side has at most ``side`` pixels. None if the image cannot be decoded. It raises
         as :meth:`predict`.
         """
         jpeg: Thumbnail | None = None
         with suppress(DiedError, Refused):
-            jpeg = self._work(_thumbnail, self._plain(image), side, (frame, rendering))
+            jpeg = self._work(_thumbnail, self._plain(image), side, frame)
         return jpeg
 
     def _work(self, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -209,8 +207,8 @@ def _predict(recognizer: Recognizer, image: ImageSource, sha256: str | None) -> 
 
 
 def _thumbnail(
-    recognizer: Recognizer, image: ImageSource, side: int, place: tuple[int, int]
+    recognizer: Recognizer, image: ImageSource, side: int, index: int
 ) -> Thumbnail | None:
     frames = load_image(image, min_side=side, limits=recognizer.limits).frames
-    chosen = next((one for one in frames if one.place == place), next(iter(frames), None))
+    chosen = next((frame for frame in frames if frame.index == index), next(iter(frames), None))
     return None if chosen is None else shrink(chosen.rgb, side, chosen.index)

@@ -38,7 +38,6 @@ class Region:
         box: left, top, right, bottom in pixels of the upright image; right and bottom are
             exclusive.
         frame: number of the frame, from 0.
-        rendering: which of the ways that viewers show the frame in, from 0: on white, in sRGB.
         part: the box of the picture within the image in which it was seen, such as a photo of a
             collage; None if that is the whole.
     """
@@ -47,7 +46,6 @@ class Region:
     score: Score
     box: Box
     frame: Natural = 0
-    rendering: Natural = 0
     part: Box | None = None
 
 
@@ -64,7 +62,6 @@ class Prediction:
         families: every family of the bundle -> probability that one of its products is shown.
         frame: number of the frame with the highest product score, from 0; None if it failed. For
             animations each score is the highest of the sampled frames.
-        rendering: of that frame, the way of showing it that scored highest, as in a region.
         part: the box, in that frame, of the picture with the highest product score, if the image is
             a collage, a screenshot or the like; None if it is the whole.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
@@ -84,7 +81,6 @@ class Prediction:
     scores: Mapping[str, Score] = field(default_factory=dict)
     families: Mapping[str, Score] = field(default_factory=dict)
     frame: Natural | None = None
-    rendering: Natural = 0
     part: Box | None = None
     sha256: str | None = None
     phash: str | None = None

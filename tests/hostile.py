@@ -148,9 +148,7 @@ def _truncated_jpegs() -> Iterator[Hostile]:
 
 
 def _truncated_others() -> Iterator[Hostile]:
-    # Where half a file gives pixels, and where the decoder wants it whole.
-    partial = {"PNG": True, "GIF": True, "BMP": True, "TIFF": True, "WEBP": False, "AVIF": False}
-    for name, had in partial.items():
+    for name in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"):
         for place, share in (("head", 0.012), ("half", 0.5)):
 
             def data(name: str = name, share: float = share) -> bytes:
@@ -160,8 +158,7 @@ def _truncated_others() -> Iterator[Hostile]:
             # An AVIF is boxes within boxes: where one breaks off, the parser cannot tell why.
             is_vague = (name, place) == ("AVIF", "half")
             reason = Reason.CORRUPT_HEADER if is_vague else Reason.TRUNCATED
-            status = Status.DEGRADED if had and place == "half" else Status.FAILED
-            yield _file(f"{name.lower()}_cut_{place}", status, reason, data)
+            yield _file(f"{name.lower()}_cut_{place}", Status.FAILED, reason, data)
 
 
 def _chunk_png(chunk: bytes, body: bytes, place: int = 33) -> bytes:
@@ -292,13 +289,16 @@ HOSTILE: tuple[Hostile, ...] = (
     *_files(
         *(_DEGRADED, Reason.CORRUPT_DATA),
         jpeg_zeroed_scan=_zeroed_scan,
+    ),
+    *_files(
+        *(Status.OK, None),
+        png_zipped_text_bomb=lambda: _chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
         png_zipped_text_bomb_behind_pixels=lambda: _chunk_png(
             b"zTXt", b"Comment\0\0" + _ZIPPED, -12
         ),
     ),
     *_files(
         *(_DEGRADED, Reason.CORRUPT_HEADER),
-        png_zipped_text_bomb=lambda: _chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
         png_zipped_profile_bomb=lambda: _chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
     ),
     *_files(

@@ -28,13 +28,6 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> byte
     return buffer.getvalue()
 
 
-def glass(image: Image.Image) -> bytes:
-    """A PNG of an image as glass: pale on a white page, and dark on a black one."""
-    image = image.convert("RGBA")
-    image.putalpha(128)
-    return encoded(image, "PNG")
-
-
 def scene(seed: int, size: tuple[int, int] = (360, 280), shapes: int = 20) -> Image.Image:
     """Draw the scene of a number: the same one at any size, but for the edges."""
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import BundleError, PolicyError, UsageError
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Calibration, Parts
+from recognizer.model.description import Calibration
 from recognizer.model.maps import local_probability
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
@@ -22,7 +22,7 @@ from recognizer.prediction import Prediction
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif
-from tests.pictures import animated, glass
+from tests.pictures import animated
 from tests.tiny import LABELS, edit_description, write_tiny_bundle
 
 
@@ -332,21 +332,8 @@ def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Reco
     assert recognizer.embed(encoded(collage())) is not None
 
 
-@pytest.mark.parametrize("image", [picture("red"), collage("gray", "blue", "blue", "red")])
-def test_the_rendering_that_scored_is_shown(
-    image: Image.Image, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recognizer.engine.min_side_of", lambda *_: 264)  # in less are no parts
-    found = recognizer.explain(glass(image))
-    assert found.prediction.scores["ivory_worked"] > 0.5
-    assert found.prediction.rendering == 1
-    assert {region.rendering for region in found.regions} == {1}
-    assert found.rgb.max() < 140  # on black
-    assert recognizer.embed(glass(image)).max() < 140
-
-
 def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: Path) -> None:
-    shifted = Recognizer.load(write_tiny_bundle(tmp_path, parts=Parts(shift=2.0)))
+    shifted = Recognizer.load(write_tiny_bundle(tmp_path, part_shift=2.0))
     assert shifted.bundle.digest != recognizer.bundle.digest
     both = [one.predict(encoded(collage())) for one in (recognizer, shifted)]
     before, after = (one.scores["ivory_worked"] for one in both)
@@ -374,7 +361,7 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
     assert np.allclose(found.sum(axis=0), 1)
 
 
-def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
+def test_near_leads_are_rescored_with_augmentation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here by a network that sees red at the top alone, and an image that has it on the left."""
@@ -387,7 +374,7 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
         red = np.array([image[0, :, 0].mean(dtype=np.float32) / 255 for image in images])
         return [np.stack([6 * red - 1.5, red - 9, red - 9, red - 9], axis=1)]
 
-    recognizer = Recognizer.load(write_tiny_bundle(tmp_path, second_look=0.4))
+    recognizer = Recognizer.load(write_tiny_bundle(tmp_path, tta_threshold=0.4))
     monkeypatch.setattr(recognizer, "_run", run)
     rgb = np.zeros((32, 32, 3), np.uint8)
     for level, passes, wanted in ((255, [1, 3, 2], 0.75), (180, [1], 1.5 * 180 / 255 - 1.5)):
@@ -396,11 +383,10 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
         assert asked == passes
         asked.clear()
     at_once.clear()
-    # Of the many views of an image the highest alone; copies are made as they are needed.
-    monkeypatch.setattr("recognizer.engine._MOST_AGAIN", 2)
-    images = [animated("red", "red", "red"), rgb, animated("red", "black")]
-    assert [p.frames for p in recognizer.predict_many(images)] == [3, 1, 2]
-    assert (asked, at_once) == ([6, 6, 4, 3, 2], [True, *[False] * 4])
+    # Views that are near a lead alone; copies are made as they are needed.
+    images = [animated("red", "red"), rgb, animated("red", "black")]
+    assert [p.frames for p in recognizer.predict_many(images)] == [2, 1, 2]
+    assert (asked, at_once) == ([5, 6, 4, 3, 2], [True, *[False] * 4])
 
 
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:

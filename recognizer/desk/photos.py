@@ -105,8 +105,7 @@ class Photos(Closes):
             data = read_scored(row, self._read)
             if kind == "heat":
                 return self._heatmap(row, data, label)
-            is_shown = not row.regions or row.regions[0].rendering == 0
-            if kind == "original" and row.format in SHOWN_BY_BROWSERS and is_shown:
+            if kind == "original" and row.format in SHOWN_BY_BROWSERS:
                 return data, f"image/{row.format}"
             side = SIDES.get(kind) or max(row.width or 1, row.height or 1)
             return self._decoded(row, data, side).jpeg, _JPEG
@@ -137,10 +136,10 @@ class Photos(Closes):
         return shrink(drawn, SIDES["heat"], 0).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
-        place = (row.regions[0].frame, row.regions[0].rendering) if row.regions else (0, 0)
+        frame = row.regions[0].frame if row.regions else 0
         bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
         with suppress(RecognizerError):
-            if (made := self._recognizer(bundle).thumbnail(data, side, *place)) is not None:
+            if (made := self._recognizer(bundle).thumbnail(data, side, frame)) is not None:
                 return made
         raise Unavailable(_UNDECODED)
 

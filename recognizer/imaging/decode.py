@@ -5,33 +5,29 @@ which no pixels can be had raises :class:`Refused`.
 """
 
 import contextlib
+import math
 import re
 import struct
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImagePalette
+from PIL import Image
 
 from recognizer.errors import words_of
-from recognizer.imaging import color
-from recognizer.imaging.color import Conversion
+from recognizer.imaging.color import Conversion, conversion_of
 from recognizer.imaging.formats import (
     OPENERS,
     SNIFF_BYTES,
-    ambiguity,
     canvas_size,
     count_frames,
     open_image,
     orientation_of,
     sniff,
 )
-from recognizer.imaging.frames import MAX_FRAMES, Chosen, canvases
-from recognizer.imaging.jpeg import MAX_SCANS, JpegOutline, outline_jpeg
+from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
 from recognizer.imaging.pixels import (
     averaged,
     check_bytes,
@@ -40,20 +36,20 @@ from recognizer.imaging.pixels import (
     kept_frames,
     orient,
     reduction,
-    renderings,
+    to_rgb,
 )
-from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
+from recognizer.imaging.png import read_png
 from recognizer.imaging.regions import Box
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
-Chunks: TypeAlias = Mapping[bytes, bytes]  # of a PNG
-_DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
-_COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, its true colors
+_COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, bent colors
 _COEFFICIENT_BYTES = 2
-_NCLX = re.compile(rb"(?s)\0\0\0\x13colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
+
+_MAX_FRAMES = 4096  # that are decoded of an animation, as far as its pixels are within the limit
+_TOO_SHORT, _INSTEAD = 10, 100  # milliseconds: how long browsers show frames that say less
 
 MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
 
@@ -62,19 +58,12 @@ MIN_SIDE = 16  # an image with a short side under this many pixels is scored, bu
 class Frame:
     """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced.
 
-    One that viewers show in different ways is there once for each ``rendering``, from 0.
-    A part of one has its ``box``: left, top, right, bottom in pixels of the whole upright image.
+    A part of a frame has a ``box``: left, top, right, bottom in pixels of the whole upright image.
     """
 
     index: int
     rgb: NDArray[np.uint8]
-    rendering: int = 0
     box: Box | None = None
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """The number of the frame, and that of the rendering."""
-        return self.index, self.rendering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +89,7 @@ class LoadedImage:
 
 
 def _loaded(
-    ways: Mapping[int, Sequence[NDArray[np.uint8]]],
+    frames: Mapping[int, NDArray[np.uint8]],
     size: tuple[int, int],
     orientation: int,
     name: str | None = None,
@@ -115,11 +104,7 @@ def _loaded(
         status=Status.OK if reason is None else Status.DEGRADED,
         reason=reason,
         detail=detail,
-        frames=tuple(
-            Frame(index=index, rendering=rendering, rgb=rgb)
-            for index, shown in ways.items()
-            for rendering, rgb in enumerate(shown)
-        ),
+        frames=tuple(Frame(index=i, rgb=orient(rgb, orientation)) for i, rgb in frames.items()),
         format=name,
         width=width,
         height=height,
@@ -128,85 +113,66 @@ def _loaded(
 
 
 def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
-
-    A PNG that something in its header keeps from being decoded is tried without its metadata.
-    """
+    """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels."""
     if not data:
         raise Refused(Reason.EMPTY, "zero bytes")
     name = sniff(data[:SNIFF_BYTES])
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name == "jpeg":
-        return _decode_jpeg(data, min_side, limits)
     if name not in OPENERS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
-    chunks = png_chunks(data) if name == "png" else {}
-    try:
-        return _decode(data, name, min_side, limits, chunks, None)
-    except Refused as refused:
-        if name != "png" or refused.reason not in _DAMAGED:
-            raise
-        for kept in PNG_PARTS:
-            with contextlib.suppress(Refused):
-                image = _decode(bare_png(data, kept), name, min_side, limits, chunks, None)
-                reason, detail = image.reason or refused.reason, image.detail or refused.detail
-                return replace(image, status=Status.DEGRADED, reason=reason, detail=detail)
-        raise
+    if name == "jpeg":
+        return _decode_jpeg(data, min_side, limits)
+    if name == "png":
+        png = read_png(data)
+        metadata = png.orientation, png.profile
+        return _decode(png.data, name, min_side, limits, metadata, is_wide=png.is_wide)
+    return _decode(data, name, min_side, limits)
 
 
 def _decode(
-    data: bytes, name: str, min_side: int, limits: Limits, chunks: Chunks, jpeg: JpegOutline | None
+    data: bytes,
+    name: str,
+    min_side: int,
+    limits: Limits,
+    metadata: tuple[int, bytes | None] | None = None,
+    *,
+    is_wide: bool = False,
 ) -> LoadedImage:
-    if canvas := canvas_size(data, name):
+    canvas = canvas_size(data, name)
+    if canvas:
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
             check_bytes(canvas[0] * canvas[1] * _COPIED_BYTES, canvas, "of a WebP", limits)
-    if unusual := ambiguity(data, name):
-        raise Refused(Reason.UNSUPPORTED_FORMAT, unusual)
     with _refusing(data, name):
         image = open_image(data, name)
-        check_size(size := image.size, limits)
+        check_size(image.size, limits)
         count = count_frames(data, name, image)
     with _refusing():
-        check_memory(image, name, count, limits)
-        profile = jpeg.profile if jpeg else _profile_of(image, name)
-        conversion, flaw = _conversion(data, name, profile, chunks)
+        check_memory(image, name, count, limits, canvas or image.size)
+        orientation, profile = metadata or (orientation_of(_exif_of(image)), _profile_of(image))
+        conversion, flaw = _conversion(profile)
         if conversion and conversion.is_bent:
-            check_bytes(size[0] * size[1] * _COPIED_BYTES, size, "in their colors", limits)
-            if chunks.get(b"IHDR", b"")[8:9] == b"\x10":  # of which Pillow keeps eight
+            check_bytes(math.prod(image.size) * _COPIED_BYTES, image.size, "in colors", limits)
+            if is_wide:  # Pillow keeps the upper half of the bits
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
-        exif = chunks.get(b"eXIf", b"") if chunks else _exif_of(image)
-        way = jpeg.orientation if jpeg else orientation_of(exif), conversion
-        if name == "png" and image.mode == "P":  # values beyond it are its last color
-            palette = chunks.get(b"PLTE", b"")
-            image.palette = ImagePalette.raw("RGB", (palette + palette[-3:] * 255)[:768])
-        loaded = _decode_frames(data, image, name, count, min_side, limits, way)
+        loaded = _decode_frames(image, name, count, min_side, limits, orientation, conversion)
     if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
         return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
     return loaded
 
 
-def _conversion(
-    data: bytes, name: str, profile: bytes | None, chunks: Chunks
-) -> tuple[Conversion | None, str | None]:
-    # What makes colors those that are shown; or what is wrong with their profile.
+def _conversion(profile: bytes | None) -> tuple[Conversion | None, str | None]:
+    # The conversion to sRGB, or what is wrong with the profile.
     try:
-        if name == "png":
-            return color.of_png(chunks), None
-        if profile is not None:
-            return color.of_profile(profile), None
-        codes = _NCLX.findall(data) if name in {"avif", "heic"} else []
-        if name == "avif" and len({*codes}) != 1:  # that of its stream counts, or which one does?
-            return None, f"{len({*codes})} color spaces"
-        return (color.of_code(*struct.unpack(">HH", codes[0])) if codes else None), None
-    except (ValueError, zlib.error) as error:
+        return (None if profile is None else conversion_of(profile)), None
+    except ValueError as error:
         return None, f"color profile: {error}"
 
 
-def _profile_of(image: Image.Image, name: str) -> bytes | None:
-    # Browsers ignore that of a GIF; of one that cannot be unpacked Pillow gives None.
-    is_there = "icc_profile" in image.info and name != "gif"
+def _profile_of(image: Image.Image) -> bytes | None:
+    # Browsers ignore that of a GIF; of a profile that cannot be unpacked Pillow gives None.
+    is_there = "icc_profile" in image.info and image.format != "GIF"
     return (image.info["icc_profile"] or b"") if is_there else None
 
 
@@ -221,10 +187,9 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     check_size(image.size, limits)
     with _refusing():
         image.load()
-        orientation = orientation_of(_exif_of(image))
-        conversion, _ = _conversion(b"", "", _profile_of(image, ""), {})
-        shown = [orient(rgb, orientation) for rgb in renderings(image, min_side, conversion)]
-    return _loaded({0: shown}, image.size, orientation)
+        conversion, _ = _conversion(_profile_of(image))
+        rgb = to_rgb(image, min_side, conversion)
+        return _loaded({0: rgb}, image.size, orientation_of(_exif_of(image)))
 
 
 @contextlib.contextmanager
@@ -263,12 +228,13 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         except (KeyError, ValueError) as error:  # it does not know all sampling factors
             if not outline.scans:
                 raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
-            return _decode(outline.bare(data), "jpeg", min_side, limits, {}, outline)
+            metadata = outline.orientation, outline.profile
+            return _decode(outline.bare(data), "jpeg", min_side, limits, metadata)
     check_size((width, height), limits)
-    conversion, detail = _conversion(data, "jpeg", outline.profile, {})
+    conversion, detail = _conversion(outline.profile)
     reason = Reason.CORRUPT_HEADER if detail else None
-    if conversion and conversion.mode == "CMYK" and space not in {"CMYK", "YCCK"}:
-        conversion = None  # browsers ignore it, too; some heed one of light for inks
+    if conversion and (conversion.mode == "CMYK") != (space in {"CMYK", "YCCK"}):
+        conversion = None  # browsers ignore it, too
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
     # Whole: values beyond 0 to 255 would make another image of it at a fraction of its size.
     halvings = min(3, reduction((width, height), min_side).bit_length() - 1)
@@ -288,12 +254,11 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
             check_recovered(pixels, reason, detail)
         for _ in range(halvings):
             pixels = averaged(pixels, 2)
-        shown = [pixels]
         if conversion:
-            shown = renderings(_jpeg_image(pixels, space), min_side, conversion)
+            pixels = to_rgb(_jpeg_image(pixels, space), min_side, conversion)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    ways = {0: [orient(rgb, outline.orientation) for rgb in shown]}
-    return _loaded(ways, (width, height), outline.orientation, "jpeg", 1, reason, detail)
+    size, orientation = (width, height), outline.orientation
+    return _loaded({0: pixels}, size, orientation, "jpeg", 1, reason, detail)
 
 
 def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
@@ -316,61 +281,66 @@ def _recover_jpeg(data: bytes, shape: tuple[int, ...], mode: str) -> NDArray[np.
 
 
 def _decode_frames(
-    data: bytes,
     image: Image.Image,
     name: str,
     count: int,
     min_side: int,
     limits: Limits,
-    way: tuple[int, Conversion | None],
+    orientation: int,
+    conversion: Conversion | None,
 ) -> LoadedImage:
-    reason, detail = None, None
-    size, (orientation, conversion) = image.size, way
+    reason, detail, size = None, None, image.size
     # Frames from the first on: later ones build on earlier ones.
     budget = limits.max_pixels * limits.max_frames
-    reachable = min(count, MAX_FRAMES, max(1, budget // (size[0] * size[1])))
+    reachable = min(count, _MAX_FRAMES, max(1, budget // math.prod(size)))
     reachable = 1 if name == "tiff" else reachable  # viewers show the first page
-    chosen = Chosen(count, kept_frames(size, min_side, limits))
-
-    def render(canvas: Image.Image) -> list[NDArray[np.uint8]]:
-        return [orient(rgb, orientation) for rgb in renderings(canvas, min_side, conversion)]
-
+    most = kept_frames(size, min_side, limits)
+    frames: dict[int, NDArray[np.uint8]] = {}
+    ranks: dict[int, tuple[float, int]] = {}
     try:
-        for index, canvas in enumerate(canvases(data, image, name, reachable)):
+        for index in _seek_all(image, reachable):
             if index and name == "heic":  # the images of which may have any size
-                check_size(canvas.size, limits)
-                check_memory(canvas, name, count, limits)
-            chosen.offer(index, canvas, render)
+                check_size(image.size, limits)
+                check_memory(image, name, count, limits, image.size)
+            image.load()  # some formats say the duration no sooner
+            ranks[index] = _rank(index, count, image.info.get("duration") or 0)
+            if len(ranks) > most:
+                del ranks[dropped := min(ranks, key=ranks.__getitem__)]
+                frames.pop(dropped, None)
+            if index in ranks:
+                frames[index] = to_rgb(image, min_side, conversion)
     except MemoryError:
         raise
     except Refused as refused:  # a later frame
-        if not any(chosen.ways.values()):
+        if not frames:
             raise
         reason, detail = refused.reason, refused.detail
     except Exception as error:  # the decoders again; what came before it still counts
+        if not frames:
+            raise
         reason, detail = decoder_reason(error), words_of(error)
-        if not any(chosen.ways.values()):
-            salvaged = _salvage(image, min_side)
-            if salvaged is None:
-                raise
-            check_recovered(salvaged, reason, detail)
-            chosen.ways = {0: [orient(salvaged, orientation)]}
-    if reason is None and len(chosen.ways) < count:
-        reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(chosen.ways)} of {count} frames"
+    if reason is None and len(frames) < count:
+        reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(frames)} of {count} frames"
     if name == "tiff" and count > 1:
-        return _loaded(chosen.ways, size, orientation, name, None, reason, "of several pages")
-    return _loaded(chosen.ways, size, orientation, name, count, reason, detail)
+        return _loaded(frames, size, orientation, name, None, reason, "of several pages")
+    return _loaded(frames, size, orientation, name, count, reason, detail)
 
 
-def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
-    # What Pillow had decoded when it gave up. It does this itself only by a switch of the process.
-    image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
-    try:
-        return renderings(image, min_side)[0]
-    except MemoryError:
-        raise
-    except Exception:
-        return None
+def _seek_all(image: Image.Image, count: int) -> Iterator[int]:
+    # The number of each frame, as the image is moved to it.
+    primary = image.tell()  # of a HEIC the one that viewers show; it changes places with the first
+    yield 0
+    for index in range(1, count):
+        image.seek(0 if index == primary else index)
+        yield index
+
+
+def _rank(index: int, count: int, milliseconds: float) -> tuple[float, int]:
+    # First comes the first frame, then the last one, which stays, then those shown longest; of
+    # equally long ones, multiples of a higher power of two: they are spread evenly.
+    if index in {0, count - 1}:
+        return math.inf, count - index
+    return (milliseconds if milliseconds > _TOO_SHORT else _INSTEAD), index & -index
 
 
 _EARLY_END = re.compile(

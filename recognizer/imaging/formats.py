@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from recognizer.imaging.frames import outline_gif
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
@@ -19,8 +18,6 @@ SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a lo
 
 _ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
 _ALPHA, _ANIMATION = 0x10, 2  # flags of an extended WebP
-_CROP = b"\0\0\0\x28clap"  # ISO/IEC 14496-12, section 12.1.4
-_RUNS, _BIT_FIELDS = (1, 2), 3  # ways to pack a BMP
 
 OPENERS: dict[str, tuple[str, str]] = {
     "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -90,34 +87,26 @@ def open_image(data: bytes, name: str) -> ImageFile:
     image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
     if image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION):
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header denies")
+    if name == "bmp" and image.mode != "RGBA" and _names_alpha(data):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP whose alpha is not decoded")
     if name == "jpeg":  # read in parts, fill bytes would cost the square of their number
         image.decodermaxblock = len(data)
     return image
 
 
-def ambiguity(data: bytes, name: str) -> str | None:
-    """Return what an image has that viewers show in several ways, none of which is decoded."""
-    if name == "avif" and _CROP in data:
-        return "an AVIF that is cropped"
-    header, depth, packing = (int.from_bytes(data[at : at + 2], "little") for at in (14, 28, 30))
-    if name != "bmp" or header < 40:
-        return None
-    has_alpha = header >= 56 and depth in {16, 32} and any(data[66:70])
-    has_profile = header == 124 and data[70:74] in {b"DEBM", b"KNIL"}
-    if packing in _RUNS or has_profile or (has_alpha and (depth, packing) != (32, _BIT_FIELDS)):
-        return "a BMP in runs, with a color profile, or with alpha but no mask for it"
-    return None
+def _names_alpha(data: bytes) -> bool:
+    header, depth = (int.from_bytes(data[at : at + 2], "little") for at in (14, 28))
+    return header >= 56 and depth in {16, 32} and any(data[66:70])
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     """Return width and height where Pillow would say them too late; else None.
 
     Its WebP class builds an animation decoder, two canvases of four bytes a pixel, when it opens
-    a file (RFC 9649, sections 2.5 to 2.7); its GIF class gives the size of the first frame.
+    a file (RFC 9649, sections 2.5 to 2.7); its GIF class learns sizes frame by frame.
     """
     if name == "gif":
-        outline = outline_gif(data)
-        return outline.largest if outline else None
+        return outline_gif(data)[0]
     if name != "webp" or len(data) < 30:
         return None
     chunk = data[12:16]
@@ -136,15 +125,48 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     """Return how many frames an opened image has, at least 1; of a TIFF of several pages 2.
 
-    For GIF, Pillow counts them by seeking, and lets a later frame enlarge the canvas unasked; for
-    TIFF, its search for cycles grows with the square of the number of pages.
+    For TIFF, Pillow's search for cycles grows with the square of the number of pages.
     """
     if name == "gif":
-        outline = outline_gif(data)
-        return max(1, outline.count if outline else 1)
+        return max(1, outline_gif(data)[1])
     if name == "tiff":
         return 2 if image.tag_v2.next else 1  # type: ignore[attr-defined]
     return max(1, int(getattr(image, "n_frames", 1)))
+
+
+def outline_gif(data: bytes) -> tuple[tuple[int, int], int]:
+    """Return the size of a canvas that holds all frames of a GIF, and their number.
+
+    In the logical screen descriptor, a size may be too small (GIF89a, section 18): Pillow enlarges
+    the canvas with each frame, unasked.
+    """
+    if len(data) < 13:
+        return (0, 0), 0
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position, count = 13 + _palette_bytes(flags), 0
+    while position < len(data) and (block := data[position : position + 1]) != b";":
+        if block == b"!":
+            position = _past_sub_blocks(data, position + 2)
+        elif block == b",":
+            if position + 10 > len(data):
+                break
+            left, top, wide, high, flags = struct.unpack_from("<4HB", data, position + 1)
+            width, height, count = max(width, left + wide), max(height, top + high), count + 1
+            # After the palette comes one byte, the initial code size.
+            position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
+        else:
+            position += 1  # stray bytes between blocks are skipped
+    return (width, height), count
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _past_sub_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and (length := data[position]):
+        position += 1 + length
+    return position + 1
 
 
 def orientation_of(exif: bytes) -> int:

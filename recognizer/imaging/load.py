@@ -135,7 +135,7 @@ def _frames_and_parts(
     with suppress(Refused, MemoryError):
         if min(frames[0].rgb.shape[:2]) < min(full, wanted):
             large = decode_at(min_side=int(wanted)).frames
-            frames = large if [f.place for f in large] == [f.place for f in frames] else frames
+            frames = large if [f.index for f in large] == [f.index for f in frames] else frames
     result: list[list[Frame]] = []
     for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):
         views = [] if parts.is_frame else [frame]

@@ -23,10 +23,6 @@ _OF_AN_ANIMATION = {"gif": 8, "png": 22}  # canvases, and what a frame leaves be
 _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
-_MAX_SHIFT = 16  # of 255, in the mean: profiles of cameras and screens shift colors by 10 at most
-_NEARLY, _NEAR_BLACK = 10, 24  # of 255
-_DITHER = 4  # pixels in a row that the eye sees as one
-_MAX_HIDDEN = 0.01  # of the pixels
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
@@ -42,7 +38,9 @@ def check_size(size: tuple[int, int], limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_PIXELS, f"{words}, limit {MAX_SIDE} for each side")
 
 
-def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
+def check_memory(
+    image: Image.Image, name: str, frames: int, limits: Limits, canvas: tuple[int, int]
+) -> None:
     """Raise a Refused if decoding an opened image would take more memory than it may."""
     mode = image.mode
     a_pixel = 1 if mode in {"1", "L", "P"} else 2 if mode.startswith("I;16") else 4
@@ -58,7 +56,7 @@ def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> 
         a_pixel += sum(-(-bits // 8) for bits in tags.get(_BITS, (1,)))
         if _TILE_WIDTH in tags:
             raise Refused(Reason.UNSUPPORTED_FORMAT, "a TIFF in tiles")
-    check_bytes(image.size[0] * image.size[1] * a_pixel, image.size, f"of mode {mode}", limits)
+    check_bytes(canvas[0] * canvas[1] * a_pixel, canvas, f"of mode {mode}", limits)
 
 
 def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
@@ -90,50 +88,28 @@ def averaged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def renderings(
+def to_rgb(
     image: Image.Image, min_side: int, conversion: Conversion | None = None
-) -> list[NDArray[np.uint8]]:
-    """Return what viewers show of a Pillow image, as 8-bit RGB, reduced as far as ``min_side``.
+) -> NDArray[np.uint8]:
+    """Return a Pillow image as 8-bit RGB, in sRGB and on white, reduced as far as ``min_side``.
 
-    The first is in sRGB and on white. If black shows what white hides, there is one on black; if
-    the ``conversion`` to sRGB changes much, the values as stored, for viewers that ignore it or
-    read it in another way. 16-bit values are divided by 257.
+    16-bit values are divided by 257.
     """
-    whole = _plain(image)
     factor = reduction(image.size, min_side)
-    # By a box filter; alpha is premultiplied for it.
-    image = whole.reduce(factor) if factor > 1 else whole
-    shown = _on_pages(image.convert("RGBA" if _has_alpha(image) else "RGB"))
-    is_bent = conversion and conversion.is_bent and factor > 1
-    if conversion and (converted := conversion(whole if is_bent else image)):
-        as_stored, shown = shown, _on_pages(converted.reduce(factor) if is_bent else converted)
-        if cv2.norm(shown[0], as_stored[0], cv2.NORM_L1) > _MAX_SHIFT * shown[0].size:
-            shown += as_stored
-    return shown
-
-
-def _on_pages(image: Image.Image) -> list[NDArray[np.uint8]]:
-    if image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255):
-        return [np.asarray(image.convert("RGB"))]
-    colors = ("white", "black") if _needs_black(image) else ("white",)
-    pages = [Image.new("RGBA", image.size, color) for color in colors]
-    for page in pages:
-        page.alpha_composite(image)
-    return [np.asarray(page.convert("RGB")) for page in pages]
-
-
-def _needs_black(image: Image.Image) -> bool:
-    # Where white hides: light areas that are partly transparent, as glass but not as a shadow or
-    # an edge; and an image that is mostly white. A dither counts as partly transparent.
-    pixels = np.asarray(image.reduce(min(_DITHER, *image.size)), np.uint8)
-    alpha = pixels[..., 3]
-    light = pixels[..., :3].max(2) * (alpha / 255.0) > _NEAR_BLACK
-    partly = light & (alpha > _NEARLY) & (alpha < 255 - _NEARLY)
-    if cv2.erode(partly.astype(np.uint8), np.ones((3, 3), np.uint8)).mean() > _MAX_HIDDEN:
-        return True
-    visible = alpha > _NEARLY
-    white = visible & (pixels[..., :3].min(2) > 255 - _NEAR_BLACK)
-    return not visible.all() and 2 * int(white.sum()) > int(visible.sum())
+    image = _plain(image)
+    if conversion and not conversion.applies_to(image.mode):
+        conversion = None
+    if conversion and conversion.is_bent:
+        image, conversion = conversion(image), None
+    if factor > 1:
+        image = image.reduce(factor)  # by a box filter; alpha is premultiplied for it
+    if conversion:
+        image = conversion(image)
+    if _has_alpha(image):
+        page = Image.new("RGBA", image.size, "white")
+        page.alpha_composite(image.convert("RGBA"))
+        image = page
+    return np.asarray(image.convert("RGB"))
 
 
 def _plain(image: Image.Image) -> Image.Image:

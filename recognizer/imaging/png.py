@@ -1,62 +1,103 @@
-"""The chunks of a PNG (W3C, PNG third edition, section 5); a PNG without those that change nothing.
+"""The chunks of a PNG (W3C, PNG third edition, section 5) that decide how its pixels are shown.
 
-Browsers skip a comment that unpacks to gigabytes, a checksum that is wrong or a profile that is cut
-off, and show the photo; Pillow gives up, or takes minutes.
+Pillow gets no others: it would let a later chunk replace the one that browsers heed, and give up,
+or take minutes, on a comment that unpacks to gigabytes, a wrong checksum or a cut profile.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from recognizer.imaging.color import MAX_PROFILE
+from recognizer.imaging.formats import orientation_of
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_CHUNKS = 20_000  # that Pillow has to go through
+_MAX_CHUNKS = 20_000
+_PALETTE = 3  # kind of color
+_KEY_BYTES = {0: 2, 2: 6}  # of a transparent color, by the kind of color
 # Depth and kind of color with which Pillow makes transparent what is to be.
-_WITH_KEY = {b"\1\0", b"\x08\0", b"\x08\2", *(bytes([depth, 3]) for depth in (1, 2, 4, 8))}
-_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_SHOWN = _CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}  # what changes pixels
-PNG_PARTS = (_SHOWN, _CRITICAL)  # what is kept of a PNG, the more of it first
+_WITH_KEY = {b"\1\0", b"\x08\0", b"\x08\2"}
+_PIXELS = frozenset({b"IDAT", b"fcTL", b"fdAT", b"IEND"})
+_ONCE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"acTL"})  # and in front of the pixels
 
 
-def png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Return the sound chunks in front of the pixels, of each kind the first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Png:
+    """A PNG without the chunks that change no pixel, and the meaning of those that were there."""
 
-    Raise a Refused if there are so many in all that Pillow would take long, or if what is
-    transparent, or a frame, depends on who reads it.
+    data: bytes
+    orientation: int  # as in EXIF
+    profile: bytes | None  # of its colors; empty if it cannot be unpacked
+    is_wide: bool  # of 16 bits a value
+
+
+def read_png(data: bytes) -> Png:
+    """Return a PNG of the chunks that count: of a kind, the first one in front of the pixels.
+
+    Raise a Refused if there are too many chunks, or a transparent color that is not decoded.
     """
     chunks: dict[bytes, bytes] = {}
-    has_pixels = False
-    for kind, position, end in _walk(data):
+    kept, has_pixels = [_SIGNATURE], False
+    for kind, start, end in _walk(data):
+        if not chunks and kind != b"IHDR":
+            raise Refused(Reason.CORRUPT_HEADER, "a PNG that does not begin with IHDR")
         has_pixels |= kind == b"IDAT"
-        body, crc = memoryview(data)[position + 4 : end - 4], data[end - 4 : end]
-        if not has_pixels and zlib.crc32(body) == int.from_bytes(crc, "big"):
-            is_twice = kind in chunks and kind in {b"acTL", b"tRNS"}
-            value = data[position + 8 : end - 4]
-            is_long = kind == b"tRNS" and 3 * len(value) > len(chunks.get(b"PLTE", bytes(18)))
-            if is_twice or is_long or (kind == b"PLTE" and b"tRNS" in chunks):
-                raise Refused(Reason.UNSUPPORTED_FORMAT, "a chunk twice, too long or out of place")
-            if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
-                raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
-            chunks.setdefault(kind, value)
-    return chunks
+        if kind in _PIXELS:
+            kept.append(data[start:end])
+        elif not has_pixels and kind not in chunks and _is_sound(data, kind, start, end):
+            chunks[kind] = value = _value(kind, data[start + 8 : end - 4], chunks)
+            if kind in _ONCE and value:
+                kept.append(_chunk(kind, value))
+    return Png(
+        data=b"".join(kept),
+        orientation=orientation_of(chunks.get(b"eXIf", b"")),
+        profile=_profile(chunks),
+        is_wide=chunks.get(b"IHDR", b"")[8:9] == b"\x10",
+    )
 
 
-def bare_png(data: bytes, kept: Set[bytes]) -> bytes:
-    """Return a PNG of the chunks to be ``kept``, with its pixels in one."""
-    chunks, pixels, place = [_SIGNATURE], list[bytes](), 0
-    for kind, position, end in _walk(data):
-        if kind == b"IDAT":
-            place = place or len(chunks)
-            pixels.append(data[position + 8 : end - 4])
-        elif kind in kept:
-            chunks.append(data[position:end])
-    if place:
-        body = b"IDAT" + b"".join(pixels)
-        size, check = struct.pack(">I", len(body) - 4), struct.pack(">I", zlib.crc32(body))
-        chunks.insert(place, size + body + check)
-    return b"".join(chunks)
+def _value(kind: bytes, value: bytes, chunks: dict[bytes, bytes]) -> bytes:
+    # The content of a chunk as browsers read it; empty if they ignore the chunk.
+    depth, color = chunks.get(b"IHDR", bytes(13))[8:10].ljust(2, b"\0")
+    if kind == b"PLTE":
+        palette = value[: len(value) // 3 * 3]
+        # Values beyond the palette are its last color.
+        return (palette + palette[-3:] * 255)[:768] if color == _PALETTE else b""
+    if kind == b"tRNS":
+        if color == _PALETTE:
+            return value if value and 3 * len(value) <= len(chunks.get(b"PLTE", b"")) else b""
+        if len(value) != _KEY_BYTES.get(color):
+            return b""
+        if bytes([depth, color]) not in _WITH_KEY:
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
+    return b"" if kind == b"acTL" and len(value) != 8 else value
+
+
+def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
+    if b"iCCP" not in chunks or b"cICP" in chunks:  # of both, browsers heed the latter
+        return None
+    packed = chunks[b"iCCP"].partition(b"\0")[2]
+    try:
+        return zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1)
+    except zlib.error:
+        return b""
+
+
+def _is_sound(data: bytes, kind: bytes, start: int, end: int) -> bool:
+    body, check = memoryview(data)[start + 4 : end - 4], data[end - 4 : end]
+    is_sound = zlib.crc32(body) == int.from_bytes(check, "big")
+    if not is_sound and kind in {b"IHDR", b"PLTE"}:
+        raise Refused(Reason.CORRUPT_HEADER, f"the checksum of {kind.decode()} is wrong")
+    return is_sound
+
+
+def _chunk(kind: bytes, value: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(value)) + kind + value + struct.pack(">I", zlib.crc32(kind + value))
+    )
 
 
 def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -66,5 +107,5 @@ def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         yield kind, position, position + 12 + size
         position += 12 + size
         count += 1
-        if count > MAX_CHUNKS:
-            raise Refused(Reason.UNSUPPORTED_FORMAT, f"a PNG of more than {MAX_CHUNKS} chunks")
+        if count > _MAX_CHUNKS:
+            raise Refused(Reason.UNSUPPORTED_FORMAT, f"a PNG of more than {_MAX_CHUNKS} chunks")

@@ -40,7 +40,6 @@ from recognizer.model.description import (
     ModelReference,
     NegativesFile,
     Parity,
-    Parts,
     SelfTest,
     Training,
 )
@@ -73,9 +72,11 @@ class Bundle:
     model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability
     that the *highest* family of this share of photos like the validation negatives exceeds: if a
     platform looks for everything at once, the false positives of the single products add up to no
-    more. With a highest family above ``second_look`` an image is looked at again, for which higher
-    thresholds are raised by ``second_look_raise`` in log-odds. ``evaluation`` is None if these
-    scores were not measured; ``lineage`` has the latest step last.
+    more. ``part_shift`` is taken from the calibrated log-odds of parts of an image: several views
+    would make more false leads than one. Views whose highest family is above ``tta_threshold`` are
+    rescored with test-time augmentation, for which higher thresholds are raised by ``tta_raise`` in
+    log-odds. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest
+    step last.
     """
 
     path: Path
@@ -93,9 +94,9 @@ class Bundle:
     license: str | None = None
     created: str | None = None
     training: Training | None = None
-    parts: Parts = field(default_factory=Parts)
-    second_look: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    second_look_raise: float = 0.0
+    part_shift: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    tta_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    tta_raise: float = 0.0
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     self_test: SelfTest | None = None
@@ -167,7 +168,7 @@ class Bundle:
 
         Rows name it, so that the same network calibrated twice is two bundles.
         """
-        # The form, with its key `photo_thresholds`, is that of the first bundles: rows name it.
+        # The keys are those of the first bundles, whose digests rows name.
         numbers: dict[str, Any] = {
             "model": self.model.sha256,
             "input": [self.input.size, self.input.preprocessing],
@@ -179,10 +180,10 @@ class Bundle:
             "families": [[part.name, part.members, part.thresholds] for part in self.families],
             "photo_thresholds": self.any_product_thresholds,
         }
-        if self.parts.shift:
-            numbers["parts_shift"] = self.parts.shift
-        if self.second_look < 1:
-            numbers["second_look"] = self.second_look
+        if self.part_shift:
+            numbers["parts_shift"] = self.part_shift
+        if self.tta_threshold < 1:
+            numbers["second_look"] = self.tta_threshold
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def enrolled_photos(self, label: str | None = None) -> frozenset[str]:

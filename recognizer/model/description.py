@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -43,26 +43,10 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFormat:
-    """The input: images (N, size, size, 3), made by a version of the preprocessing."""
+    """The input ``images``: uint8 (N, size, size, 3), RGB, by a version of the preprocessing."""
 
     size: Annotated[int, Meta(ge=1)]
     preprocessing: int
-    name: Literal["images"] = "images"
-    layout: Literal["NHWC"] = "NHWC"
-    color_order: Literal["RGB"] = "RGB"
-    dtype: Literal["uint8"] = "uint8"
-    range: tuple[int, int] = (0, 255)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Scores of pictures within an image, beside those of the whole.
-
-    ``shift`` is taken from their calibrated log-odds: several looks at an image would make more
-    false leads than one.
-    """
-
-    shift: Annotated[float, Meta(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

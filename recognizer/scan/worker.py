@@ -136,8 +136,7 @@ class Worker:
         thumbnail = None
         if row.is_lead and scored.image.frames:
             shown = row.regions[0] if row.regions else scored.prediction
-            wanted = shown.frame, shown.rendering
-            frame = next(frame for frame in scored.image.frames if frame.place == wanted)
+            frame = next(frame for frame in scored.image.frames if frame.index == shown.frame)
             thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
         vector = scored.embedding if self.payload.options.embeddings else None
         embedding = None if vector is None else quantize(vector)

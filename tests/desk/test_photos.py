@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import io
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -12,22 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 from recognizer._process import DiedError, ProcessPool
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_original
-from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, picture, write_file
+from tests.conftest import encoded, picture
 from tests.desk.server.queues import Client, served
-from tests.pictures import glass
-from tests.rows.rows import bare_row, row_of, write_scan
+from tests.rows.rows import bare_row, write_scan
 from tests.work import Count
 
 
@@ -65,18 +60,6 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
         assert failed.status is Status.FAILED
         with pytest.raises(Unavailable, match="could not be decoded"):  # is never tried again
             photos.picture(3, failed, "original")
-
-
-@pytest.mark.parametrize("kind", ["large", "original"])
-def test_what_shows_on_black_alone_is_shown_on_black(
-    kind: str, recognizer: Recognizer, tmp_path: Path
-) -> None:
-    row = row_of(recognizer, write_file(tmp_path / "a.png", glass(picture("red"))))
-    scan = write_scan(tmp_path / "scan.sqlite", [row])
-    with ScanFile(scan) as file, Photos(file, bundles=[recognizer.bundle]) as photos:
-        shown, media_type = photos.picture(1, row, kind)
-    assert media_type == "image/jpeg"
-    assert np.asarray(Image.open(io.BytesIO(shown))).max() < 140
 
 
 @pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])

@@ -171,7 +171,7 @@ def _describe(parent: Bundle, learned: Learned, enrolment: Enrolment) -> Bundle:
     name, evidence = enrolment.name, enrolment.evidence
     own = sigmoid(enrolment.calibration(learned.negatives))
     # The bank has no photos to look at again: thresholds rise as they did at the export.
-    rise = partial(raised_above, above=parent.second_look, by=parent.second_look_raise)
+    rise = partial(raised_above, above=parent.tta_threshold, by=parent.tta_raise)
     label = BundleLabel(
         name=name,
         kind=Kind.PRODUCT,

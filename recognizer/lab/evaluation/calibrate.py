@@ -119,20 +119,21 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
     )
 
 
-def allowing_for_second_looks(
+def allowing_for_tta(
     bundle: Bundle, photos: Sequence[Photo], read: Callable[[str], NDArray[np.uint8]]
 ) -> Bundle:
-    """Raise a bundle's thresholds by what second looks at near leads raise the highest scores.
+    """Raise a bundle's thresholds by as much as test-time augmentation (TTA) raises high scores.
 
-    Of photos without a product; ``read`` takes the sha256 of one and returns it, uint8 (height,
-    width, 3), RGB. A network scores those that it learned from lower, so that no threshold is
-    theirs: compared are the log-odds that 1 % of them exceed, with second looks and without. They
-    begin midway from what 5 % exceed: a higher share costs twice as much and finds little more.
+    It is measured on photos without a product; ``read`` takes the sha256 of a photo and returns
+    uint8 (height, width, 3), RGB. A network scores the photos that it learned from lower, so that
+    they set no threshold: compared are the log-odds that 1 % of them exceed, with TTA and without.
+    TTA begins midway between these and what 5 % exceed: a higher share costs twice as much and
+    finds little more.
     """
     photos = [photo for photo in photos if not photo.is_product]
 
     def highest(seen: Iterable[Photo], near: float) -> NDArray[np.float64]:
-        recognizer = Recognizer(replace(bundle, second_look=near), threads=1)
+        recognizer = Recognizer(replace(bundle, tta_threshold=near), threads=1)
         scores = (recognizer.predict(read(photo.sha256)).families for photo in seen)
         return np.array([max(families.values(), default=0.0) for families in scores])
 
@@ -141,13 +142,13 @@ def allowing_for_second_looks(
     again = once.copy()
     again[once > near] = highest(compress(photos, once > near), near)
     before, after = logit(np.quantile([once, again], 1 - _RATE, axis=1))
-    second_look = _midway(np.array([bundle.any_product_thresholds[r] for r in (_NEAR, _RATE)]))
+    tta_threshold = _midway(np.array([bundle.any_product_thresholds[r] for r in (_NEAR, _RATE)]))
     by = round(float(after - before), 6)
-    raised = partial(raised_above, above=second_look, by=by)
+    raised = partial(raised_above, above=tta_threshold, by=by)
     return replace(
         bundle,
-        second_look=second_look,
-        second_look_raise=by,
+        tta_threshold=tta_threshold,
+        tta_raise=by,
         labels=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.labels),
         families=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.families),
         any_product_thresholds=raised(bundle.any_product_thresholds),

@@ -29,7 +29,7 @@ from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.regions import find_parts
 from recognizer.lab.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.lab.enrolment.negatives import write_negatives
-from recognizer.lab.evaluation.calibrate import allowing_for_second_looks, calibrated, uncalibrated
+from recognizer.lab.evaluation.calibrate import allowing_for_tta, calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.learned import short_digests, write_digests
@@ -58,7 +58,6 @@ from recognizer.model.description import (
     InputFormat,
     ModelFile,
     Parity,
-    Parts,
     Training,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output
@@ -125,9 +124,9 @@ def export_bundle(
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         draft = calibrated(draft, held.log_odds, held.photos)
         on_stage("looking at the pictures within photos that were left out")
-        draft = replace(draft, parts=Parts(shift=_shift_of_parts(draft, recipe, held)))
+        draft = replace(draft, part_shift=_shift_of_parts(draft, recipe, held))
         on_stage("looking twice at what is nearly a lead")
-        draft = allowing_for_second_looks(draft, recipe.train, recipe.cache.rgb)
+        draft = allowing_for_tta(draft, recipe.train, recipe.cache.rgb)
         on_stage("collecting negatives for enrolment")
         bank = build_bank(Recognizer(draft, threads=1), recipe.train, recipe.cache)
         draft = replace(draft, negatives=write_negatives(made, bank))

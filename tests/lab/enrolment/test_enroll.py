@@ -147,12 +147,12 @@ def test_thresholds_hold_on_held_out_negatives(parent: Recognizer, enrolled: Rec
     assert (scores[:, -1] > parent.bundle.any_product_thresholds[0.01] + 1e-3).mean() <= 0.01 / 3
 
 
-def test_second_looks_raise_the_thresholds_that_they_reach(
+def test_augmentation_raises_the_thresholds_that_it_reaches(
     parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     before = enrolled.bundle.labels[-1].thresholds
     near = (before[0.01] + before[0.001]) / 2
-    looking = replace(parent.bundle, second_look=near, second_look_raise=0.5)
+    looking = replace(parent.bundle, tta_threshold=near, tta_raise=0.5)
     enroll(Recognizer(looking), RHINO, write_photos("blue", 4), tmp_path / "looking-v1")
     (*_, label) = load_bundle(tmp_path / "looking-v1").labels
     for rate, once in before.items():

@@ -12,7 +12,7 @@ from recognizer.errors import DatasetError
 from recognizer.imaging import Frame
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.evaluation.calibrate import (
-    allowing_for_second_looks,
+    allowing_for_tta,
     calibrated,
     fit_calibration,
 )
@@ -57,12 +57,12 @@ def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[P
         calibrated(recognizer.bundle, np.zeros((len(ivory), 4)), ivory)
 
 
-def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
+def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look_again(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
         log_odds, _, families = scores
-        near = families.max(axis=1) > self.bundle.second_look
+        near = families.max(axis=1) > self.bundle.tta_threshold
         families[near] = self._calibrate(log_odds + 0.5, views)[2][near]
 
     monkeypatch.setattr(Recognizer, "_look_again", look_again)
@@ -71,7 +71,7 @@ def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
     def read(red: str) -> np.ndarray:
         return np.full((32, 32, 3), (float(red), 20, 20), np.uint8)
 
-    raised = allowing_for_second_looks(recognizer.bundle, photos, read)
+    raised = allowing_for_tta(recognizer.bundle, photos, read)
     for before, now in zip(thresholds_of(recognizer.bundle), thresholds_of(raised), strict=True):
         assert now[0.05] == before[0.05]
         for rate in (0.01, 0.001):
