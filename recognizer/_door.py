@@ -14,8 +14,9 @@ def open_door(
     package: str, file: str
 ) -> "tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]":
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of the package with this ``__file__``."""
-    with open(f"{file.removesuffix('.py')}.pyi", encoding="utf-8") as stub:
-        pairs = re.findall(r"^from (\S+) import (\w+) as \2$", stub.read(), re.MULTILINE)
+    loader: Any = sys.modules[package].__loader__  # of a folder, or of a zip
+    stub = loader.get_data(f"{file.rpartition('.')[0]}.pyi").decode()
+    pairs = re.findall(r"^from (\S+) import (\w+) as \2\s*$", stub, re.MULTILINE)
     modules = {name: module for module, name in pairs}
 
     def get(name: str) -> "Any":

@@ -2,6 +2,7 @@ import ast
 import importlib
 import json
 import re
+import zipfile
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_names_come_from_where_the_type_checker_sees_them(package: ModuleType) -
         assert getattr(package, name) is getattr(importlib.import_module(module), name)
     with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'nothing'"):
         getattr(package, "nothing")  # noqa: B009
+
+
+def test_the_package_is_imported_from_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        for path in Path(recognizer.__file__).parent.rglob("*.*"):
+            if path.suffix in {".py", ".pyi", ".toml"}:
+                archive.write(path, path.relative_to(ROOT))
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'package.zip')!r});"
+        " import recognizer; from recognizer.imaging import Limits;"
+        " print(recognizer.__file__, recognizer.Policy(), Limits())"
+    )
+    done = run_python("-c", program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "package.zip" in done.stdout
 
 
 def test_what_is_public_is_little_and_there() -> None:

@@ -60,12 +60,12 @@ def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[P
 def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_again(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
+    def augment(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
         log_odds, _, families = scores
         near = families.max(axis=1) > self.bundle.tta_threshold
         families[near] = self._calibrate(log_odds + 0.5, views)[2][near]
 
-    monkeypatch.setattr(Recognizer, "_look_again", look_again)
+    monkeypatch.setattr(Recognizer, "_augment", augment)
     photos = [Photo(Path(), str(90 + i * 0.3), "wood", "a", "train") for i in range(200)]
 
     def read(red: str) -> np.ndarray:
