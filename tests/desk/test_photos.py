@@ -15,6 +15,7 @@ import pytest
 
 from recognizer._process import DiedError, ProcessPool
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_original
+from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
@@ -22,7 +23,7 @@ from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.desk.server.queues import Client, served
-from tests.rows.rows import bare_row, write_scan
+from tests.rows.rows import bare_row, row_of, write_scan
 from tests.work import Count
 
 
