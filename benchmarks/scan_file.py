@@ -1,7 +1,7 @@
 """How fast the file of a scan is written, asked and changed, with made rows.
 
     python -m benchmarks.scan_file --rows 200000 /tmp/scan.sqlite
-    python -m benchmarks.scan_file --rows 10000000 --without-embeddings /tmp/ten.sqlite
+    python -m benchmarks.scan_file --rows 10000000 /tmp/ten.sqlite
 
 A tenth of the images are leads, four of five belong to listings of five, every twentieth lead is a
 near-copy of another. The file is kept, and its figures are those of an idle disk: run it twice.
@@ -32,7 +32,6 @@ from recognizer.rows.item_key import item_key
 from recognizer.status import Status
 
 BATCH = 64
-CHANNELS = 1280
 LOOKED_UP = 20_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -48,7 +47,7 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
     print(f"{what:44}{seconds:9.2f} s{busy:9.2f} s CPU{rate:>14}{peak:8,} MiB", flush=True)
 
 
-def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRow]:
+def made_rows(count: int, bundle: Bundle) -> Iterator[NewRow]:
     """Yield rows as a scan writes them, with random scores."""
     generator = np.random.default_rng(1)
     limits = thresholds_of(bundle, Policy())
@@ -79,7 +78,6 @@ def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRo
         yield NewRow(
             row=row,
             thumbnail=Thumbnail(jpeg, 256, 192, 0) if row.is_lead else None,
-            embedding=generator.integers(-127, 127, CHANNELS, np.int8) if embeddings else None,
             file_state=bytes.fromhex(digest[:32]),
         )
 
@@ -91,11 +89,10 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--without-embeddings", action="store_true")
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
-        rows = made_rows(count, bundle, embeddings=not given.without_embeddings)
+        rows = made_rows(count, bundle)
         with ScanWriter(given.file, Ranking([bundle])) as writer, measured("append", lambda: count):
             while batch := [*islice(rows, BATCH)]:
                 writer.append(batch)

@@ -29,9 +29,7 @@ VERB_GROUPS = {
         "scan": ("cli.scan", "Find leads in photos: files, folders, patterns, lists."),
         "decide": ("cli.scans", "Apply another policy to the scores of a scan."),
         "rows": ("cli.scans", "Export rows or listings as JSON Lines or CSV."),
-        "similar": ("cli.scans", "List near-copies in a scan, or what resembles a photo."),
         "merge": ("cli.scans", "Merge the shards of a scan, or several scans."),
-        "compare": ("cli.scans", "Show what changed between two scans."),
     },
     "Review": {
         "thresholds": ("desk.cli.thresholds", "Choose thresholds for a review team."),
@@ -65,7 +63,6 @@ EXAMPLES = (
     "recognizer scan listings.csv --output scan.sqlite --policy strict",
     "recognizer decide scan.sqlite --policy strict --dry-run",
     "recognizer rows scan.sqlite --listings --output listings.csv",
-    "recognizer similar scan.sqlite tusk.jpg",
     "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
     "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
     "recognizer policy strict --toml > mine.toml",

@@ -98,9 +98,6 @@ def scan_command(
     retry_failed: Annotated[
         bool, Option("--retry-failed", help="Also retry decoder_crash, timeout and out_of_memory.")
     ] = False,
-    embeddings: Annotated[
-        bool, Option("--embeddings", help="Keep the embeddings of images, for recognizer similar.")
-    ] = False,
     known: Annotated[
         Path | None, Option(metavar="BANK", help="Compare images with the known items of a bank.")
     ] = None,
@@ -129,15 +126,15 @@ def scan_command(
     from recognizer.model.bundle import load_bundle
     from recognizer.policy.values import Policy
     from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand
-    from recognizer.scan import scan as run
+    from recognizer.scan import Access, ScanOptions, Shard, Skipped, expand
     from recognizer.scan.expansion import require_column
+    from recognizer.scan.run import Lookahead
+    from recognizer.scan.run import scan as run
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = _checked(output or default_output(sources))
-    part = Shard(1, 1) if shard is None else Shard.parse(shard)
     _require_sources(sources, image_root)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
@@ -158,18 +155,16 @@ def scan_command(
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,
             retry_failed=retry_failed,
-            embeddings=embeddings,
             audit=audit,
             known=bank,
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)
-        images = part.of(
-            expand(sources, settings, skipped=skipped, ends=True), listing_column, ends=True
-        )
+        images = expand(sources, settings, skipped=skipped)
+        images = images if shard is None else Shard.parse(shard).of(images, listing_column)
         # A table without images is refused before the scan's file is made.
-        images = itertools.chain([*itertools.islice(images, 1)], images)
-        with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:
+        items = Lookahead(itertools.chain([*itertools.islice(images, 1)], images))
+        with ScanWriter(output, Ranking([model])) as file:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
             if rules is None:
@@ -184,11 +179,15 @@ def scan_command(
                 rules,
                 file,
                 settings,
+                skipped=skipped,
                 on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
             )
             progress.close()
-            is_unused = listing_column and shard is None and file.forget_unused_column()
-            _print_notes(file, skipped, listing_column if is_unused else None)
+            _print_notes(
+                file,
+                skipped,
+                listing_column if shard is None and file.forget_unused_column() else None,
+            )
             if as_json:
                 print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})
             elif not quiet:

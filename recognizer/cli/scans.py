@@ -1,4 +1,4 @@
-"""The verbs for scans that are done: ``decide``, ``compare``, ``rows``, ``merge``, ``similar``."""
+"""The verbs for scans that are done: ``decide``, ``rows``, ``merge``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import print_table, show_progress, shown
+from recognizer.cli.progress import print_table, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,38 +47,6 @@ def decide_command(
     _print_diff(diff)
     done = "would be decided" if dry_run else "decided"
     typer.echo(f"{scan}: {diff.rows:,} rows {done} by {rules.name!r}")
-
-
-def compare_command(
-    before: Annotated[Path, Argument(metavar="BEFORE", help="The file of a scan.")],
-    after: Annotated[Path, Argument(metavar="AFTER", help="The file of another scan.")],
-    top: Annotated[int, Option(min=0, help="How many of the largest changes to show.")] = 20,
-    as_json: options.JsonOption = False,
-) -> None:
-    """Show which decisions changed between two scans, and the images that changed most.
-
-    Images are paired by name and listing, or by their bytes if the folder differs.
-    """
-    from recognizer.rows import ScanFile
-    from recognizer.rows.deciding import compare
-
-    with ScanFile(before) as old_scan, ScanFile(after) as new_scan, show_progress("Comparing"):
-        result = compare(old_scan, new_scan, top=top)
-    if as_json:
-        print_json(result.to_json())
-        return
-    was, now = result.images
-    typer.echo(f"{was:,} images before, {now:,} after, {result.common.rows:,} in both")
-    if result.moved:
-        typer.echo(f"{result.moved:,} of them were renamed, and are paired by their bytes")
-    if result.replaced:
-        typer.echo(f"{result.replaced:,} have new bytes, and are not compared")
-    _print_diff(result.common)
-    for change in result.changes:
-        old, new = change.before, change.after
-        typer.echo(f"{shown(new.source)}: {old.decision} to {new.decision}, {change.by:+.3f}")
-        for sentence in new.why or old.why:
-            typer.echo(f"    {'' if new.why else 'was '}{shown(sentence)}")
 
 
 def _print_diff(diff: DecisionDiff) -> None:
@@ -129,12 +97,9 @@ def rows_command(
 
 def merge_command(
     inputs: Annotated[
-        list[Path], Argument(metavar="INPUT", help="Scans, or Parquet files of a cluster.")
+        list[Path], Argument(metavar="INPUT", help="Scans, or Parquet files of Ray.")
     ],
-    output: Annotated[Path, output_option("The merged file; it may be one of those merged.")],
-    leads: Annotated[
-        bool, Option("--leads", help="Of Parquet files, leave out what is clear and not audited.")
-    ] = False,
+    output: Annotated[Path, output_option("The merged file.")],
     allow_mixed: Annotated[
         bool, Option("--allow-mixed", help="Merge rows of different models, policies or banks.")
     ] = False,
@@ -142,55 +107,16 @@ def merge_command(
 ) -> None:
     """Merge the shards of a scan (scan --shard), or separate scans, into one file.
 
-    Of each image the latest row counts, and outcomes, thumbnails and embeddings are merged too. The
-    inputs stay as they are, but for one that is the output too.
+    Of each image the latest row counts. Outcomes and thumbnails are merged too. The inputs stay as
+    they are.
     """
     from recognizer.model.bundle import bundles_behind
     from recognizer.rows import Ranking, merge
 
     ranking = Ranking(bundles_behind(bundle))
     with show_progress(f"Merging {len(inputs)} files"):
-        merged = merge(inputs, output, ranking, allow_mixed=allow_mixed, only_pending=leads)
+        merged = merge(inputs, output, ranking, allow_mixed=allow_mixed)
     typer.echo(
         f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
         f"{merged.outcomes:,} outcomes"
     )
-
-
-def similar_command(
-    scan: options.ScanArgument,
-    photo: Annotated[
-        Path | None, Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
-    ] = None,
-    bundle: options.BundleOption = None,
-    top: Annotated[int, Option(min=1, help="How many to list, the most similar first.")] = 20,
-) -> None:
-    """List the near-copies among a scan's images, or rank its images by similarity to a photo.
-
-    Near-copies are the same image, resized, recompressed or slightly cropped; all of them keep
-    their rows. With PHOTO, similarity is the cosine of the model's features (scan --embeddings):
-    1.0 is the same image or a near-copy; a similar image need not show the same product.
-    """
-    from recognizer.cli.results import row_line
-    from recognizer.engine import Recognizer
-    from recognizer.rows import ScanFile, find_copies, similar_images
-
-    if photo is None:
-        with ScanFile(scan) as file, show_progress(f"Comparing the images of {scan}"):
-            ((count,),) = file.select("SELECT count(*) FROM image WHERE reason IS NOT 'no_image'")
-            groups = [*find_copies(file)]
-        for number, rows in enumerate(groups, 1):
-            typer.echo(f"{number}: {len(rows)} near-copies")
-            for row in rows:
-                typer.echo(f"  {row.decision}  {shown(row.source)}")
-        copies = sum(map(len, groups)) - len(groups)
-        typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
-        return
-    with ScanFile(scan) as file, show_progress("Comparing"):
-        recognizer = Recognizer.load(bundle)
-        if (embedding := recognizer.embed(photo)) is None:
-            failed = recognizer.predict(photo)
-            raise UsageError(f"{photo} has no embedding: {failed.reason}: {failed.detail}")
-        similar = similar_images(file, embedding, recognizer.bundle.digest, top)
-    for cosine, row in similar:
-        typer.echo(f"{cosine:6.3f}  {row_line(row)}")

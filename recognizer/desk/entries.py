@@ -18,11 +18,11 @@ from recognizer.desk.outcomes import HAS_LEAD
 from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
+from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.rows.similar import group_copies
 
 Subject: TypeAlias = tuple[str | None, str | None]  # of a verdict: an image, its listing, or both
 MAX_GROUP = 500  # listings that one decision can settle

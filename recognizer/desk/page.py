@@ -126,10 +126,10 @@ def _resource(name: str) -> tuple[str, str]:
 def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
     """Count what ``summary.html.j2`` shows of a scan: of listings, unless it says images."""
     ((images, listings, degraded, begin, end),) = file.select(
-        "SELECT count(*) FILTER (WHERE reason IS NOT 'no_image' AND seen IS NOT 'replaced'),"
+        "SELECT count(*) FILTER (WHERE reason IS NOT 'no_image'),"
         " count(DISTINCT unit),"
         " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
-        " FROM image"
+        " FROM image WHERE gone IS NULL"
     )
     levels = file.select(
         "SELECT decision, (SELECT count(*) FROM entry WHERE section = 'queue'"

@@ -1,3 +1,4 @@
+from recognizer.rows.copies import group_copies as group_copies
 from recognizer.rows.deciding import DecisionDiff as DecisionDiff
 from recognizer.rows.deciding import decide_again as decide_again
 from recognizer.rows.export import write_listings as write_listings
@@ -13,7 +14,4 @@ from recognizer.rows.row import Row as Row
 from recognizer.rows.row import ScanSummary as ScanSummary
 from recognizer.rows.row import row_schema as row_schema
 from recognizer.rows.scanfile import ScanFile as ScanFile
-from recognizer.rows.similar import find_copies as find_copies
-from recognizer.rows.similar import group_copies as group_copies
-from recognizer.rows.similar import similar_images as similar_images
 from recognizer.rows.writer import ScanWriter as ScanWriter

@@ -1,10 +1,9 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
 Most images are clear under any policy: of these the scores alone are read. All are decided by the
-same code as in a scan. Comparing two scans shows what has changed.
+same code as in a scan.
 """
 
-import heapq
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from typing import Any
 
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle, bundle_behind
-from recognizer.policy.decide import decide, severity, thresholds_of
+from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import Decision, Policy, Triage
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.images import change_rows
-from recognizer.rows.records import Ranking, from_json, key_of
+from recognizer.rows.records import Ranking, from_json
 from recognizer.rows.row import AuditSample, Reference, Row
 from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
@@ -230,78 +229,3 @@ class Decider:
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, _DIGITS) for name, value in values.items()}
-
-
-# --- two scans ------------------------------------------------------------------------------------
-
-_NO_CHANGE = 1e-6  # of a score
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An image that changed; ``by`` is how much its highest score of a family did."""
-
-    before: Row
-    after: Row
-    by: float
-
-    def to_json(self) -> dict[str, Any]:
-        values: dict[str, Any] = {"by": round(self.by, 6)}
-        for name, row in (("before", self.before), ("after", self.after)):
-            keys = ("source", "item", "sha256", "decision", "why", "family")
-            leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
-            values[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
-        return values
-
-
-@dataclass(slots=True)
-class Comparison:
-    """Two scans; ``common`` images have the same bytes in both, ``replaced`` ones others.
-
-    Of the common ones, ``moved`` have another name or listing, and are paired by their bytes.
-    """
-
-    images: tuple[int, int]
-    replaced: int = 0
-    moved: int = 0
-    common: DecisionDiff = field(default_factory=DecisionDiff)
-    changes: list[Change] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "images": dict(zip(("before", "after"), self.images, strict=True)),
-            "replaced": self.replaced,
-            "moved": self.moved,
-            "common": self.common.to_json(),
-            "changes": [change.to_json() for change in self.changes],
-        }
-
-
-def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
-    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores.
-
-    An image that the first scan does not have by its name is paired by its bytes.
-    """
-    result = Comparison((len(before), len(after)))
-
-    def changes() -> Iterator[Change]:
-        for row in after.rows():
-            old = next(before.rows("key = ?", (key_of(row, before.listing_column),)), None)
-            if old is None:
-                old = next(before.rows("sha256 = ?", (row.sha256,)), None)
-                result.moved += old is not None
-            elif old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
-                result.replaced += 1
-                old = None
-            if old is not None:
-                result.common.add(old, row)
-                was, now = (max((one.family or {}).values(), default=0.0) for one in (old, row))
-                if old.decision is not row.decision or abs(now - was) > _NO_CHANGE:
-                    yield Change(old, row, now - was)
-
-    def size(change: Change) -> tuple[int, float]:
-        apart = severity(change.before.decision) - severity(change.after.decision)
-        return abs(apart), abs(change.by)
-
-    result.changes = heapq.nlargest(top, changes(), size)
-    return result

@@ -1,4 +1,4 @@
-"""The key that rows of the same image share: its name, however it is written, and its listing."""
+"""The key of an image, the same in every scan: its location and its listing."""
 
 import hashlib
 import os
@@ -14,8 +14,6 @@ MEMBER = "!/"  # separates an archive from its member, and a table from its row,
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # how a URL begins, and its scheme
 
-_NOTHING = re.compile(r"(?<=.)/(?:\.?/)+")
-
 
 def item_key(
     source: str,
@@ -23,7 +21,7 @@ def item_key(
     listing_column: str | None = None,
     reason: Reason | None = None,
 ) -> int:
-    """Return the signed 64 bits that tell an image in its listing from others, in any scan.
+    """Return the key of an image, a signed 64-bit integer.
 
     A listing without an ID is its image and title. Other columns do not count: they may change. A
     listing without an image is the same wherever it stands.
@@ -31,18 +29,13 @@ def item_key(
     listing = listing_of(columns, listing_column)
     if listing is None:
         return hash_of(name_with_title(source, columns))
-    return hash_of(f"{'' if reason is Reason.NO_IMAGE else plain_name(source)}\0{listing}")
+    return hash_of(f"{'' if reason is Reason.NO_IMAGE else source}\0{listing}")
 
 
 def name_with_title(source: str, columns: Mapping[str, Any] | None) -> str:
-    """Return what tells an image without a listing's ID from others."""
+    """Return the identity of an image without a listing's ID: its source and title."""
     title = as_text(value_of(columns or {}, Role.TITLE))
-    return plain_name(source) if title is None else f"{plain_name(source)}\0\0{title}"
-
-
-def former_key(key: int, sha256: str) -> int:
-    """Return the key of an image in whose place, known by its key, there is another now."""
-    return hash_of(f"{key} {sha256}")
+    return source if title is None else f"{source}\0\0{title}"
 
 
 def hash_of(text: str) -> int:
@@ -51,17 +44,9 @@ def hash_of(text: str) -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
-def plain_name(source: str) -> str:
-    """Return a local path without ``.`` and empty parts; ``..`` may lead through a link: it stays.
-
-    What follows an archive or a table is the name of a member, and is left alone.
-    """
-    if URL.match(source):
-        return source
-    path, mark, member = source.partition(MEMBER)
-    while path.startswith("./"):
-        path = path[2:].lstrip("/")
-    return _NOTHING.sub("/", path) + mark + member
+def parent_key(name: str) -> int:
+    """Return 64 bits of the name of a folder, a prefix of a store, or a table."""
+    return hash_of(name.rstrip("/"))
 
 
 def without_parents(path: str) -> str:
@@ -71,14 +56,3 @@ def without_parents(path: str) -> str:
         if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
             return plain
     return path
-
-
-def alternate_path(path: str) -> str | None:
-    """Return a relative path absolute, and the reverse; None if a link precedes ``..``."""
-    try:
-        other = os.path.relpath(path) if os.path.isabs(path) else os.path.abspath(path)
-        if os.pardir in path.split(os.sep) and not os.path.samefile(path, other):
-            return None
-    except (OSError, ValueError):  # not there; another drive of Windows
-        return None
-    return other

@@ -11,11 +11,11 @@ from recognizer.known.bank import KnownItem
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
 from recognizer.policy.values import CandidateKind, Decision, Finding, Lead
+from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.rows.similar import group_copies
 from recognizer.status import Reason, Status
 
 QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
@@ -117,14 +117,16 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         f" (SELECT iif(unit = ranked.unit, NULL, ifnull(listing, source)) {copies}"
         f" ORDER BY {ENTRY_ORDER} LIMIT 1) FROM ranked ORDER BY {ENTRY_ORDER}"
     ):
-        rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
+        rows = [
+            row for _, row in file.numbered_rows("unit = ? AND gone IS NULL", (unit,), IMAGE_ORDER)
+        ]
         yield Listing.from_rows(name, rows, **dict(zip(names, ranked_as, strict=True)))
 
 
 def _photo(row: Row) -> dict[str, Any]:
     """Return an image of a listing; the score is that of its highest lead, else of a family."""
     score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
-    names = ("source", "decision", "score", "status", "reason", "sha256", "phash", "gone")
+    names = ("source", "decision", "score", "status", "reason", "sha256", "phash")
     return {name: score if name == "score" else getattr(row, name) for name in names}
 
 

@@ -7,7 +7,8 @@ from recognizer._sqlite import columns_of
 from recognizer.rows.item_key import hash_of
 
 ORDERS = {
-    "image": "reason IS 'no_image', place, ifnull(unproven, 2), score DESC, source",
+    "image": "gone IS NOT NULL, reason IS 'no_image', place, ifnull(unproven, 2), score DESC,"
+    " source",
     "queue": "place, unproven, reports DESC, score DESC, first",
 }
 """The orders of images (leads first) and of the queue, but for the image: for ``schema.sql``."""
@@ -40,7 +41,7 @@ def refresh_entries(
         database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
         database.execute(  # in an order that says nothing of scores
             f"INSERT INTO entry SELECT {of_audit} FROM image"
-            " WHERE sha256 = :sha256 AND audit IS NOT NULL ORDER BY id LIMIT 1",
+            " WHERE sha256 = :sha256 AND audit IS NOT NULL AND gone IS NULL ORDER BY id LIMIT 1",
             {"unit": unit, "score": int(sha256[:12], 16) / 16**12, "sha256": sha256},
         )
     for start in range(0, len(left), _UNITS_AT_A_TIME):

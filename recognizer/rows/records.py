@@ -16,8 +16,8 @@ import msgspec
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import listing_of, values_of
 from recognizer.policy.values import CandidateKind
-from recognizer.rows.item_key import MEMBER, former_key, hash_of, item_key, name_with_title
-from recognizer.rows.row import REPLACED, Row
+from recognizer.rows.item_key import MEMBER, hash_of, item_key, name_with_title
+from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 
@@ -41,11 +41,9 @@ SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},
 """
 SELECT_PREVIOUS = f"""
 SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
-  bank.digest, file_state,
-  status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
+  bank.digest, file_state
 {_TABLES} WHERE key = ?
 """
-UNSCORED_PLACE = 2  # of an image in the queue; leads come before
 
 
 class Ranking:
@@ -73,12 +71,6 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
     return {(c.kind, c.name) for c in bundle.candidates if measured and not measured & {*c.members}}
 
 
-def key_of(row: Row, listing_column: str | None) -> int:
-    """Return the key of the image of a row."""
-    key = item_key(row.source, row.item, listing_column, row.reason)
-    return former_key(key, row.sha256 or "") if row.seen == REPLACED else key
-
-
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
     source, name = as_name(row.source), listing_of(row.item, listing_column)
@@ -89,7 +81,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     return {
         **{name: getattr(row, name) for name in _PLAIN},
         **{name: to_json(getattr(row, name)) for name in _SCORED},
-        "key": key_of(row, listing_column),
+        "key": item_key(row.source, row.item, listing_column, row.reason),
         "unit": hash_of(unit),
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
@@ -117,7 +109,7 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     listing = values_of(row.item or {})
     product, unproven, score = ranking.of(row)
     return {
-        **{name: getattr(row, name) for name in ("decision", "image_decision", "audit", "seen")},
+        **{name: getattr(row, name) for name in ("decision", "image_decision", "audit")},
         "gone": None if row.gone is None else as_utc(row.gone),
         "score": score,
         "unproven": unproven,

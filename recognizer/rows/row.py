@@ -19,7 +19,6 @@ from recognizer.prediction import Digest, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
 ROW_SCHEMA = 7  # grows when keys are added, or hold something else
-REPLACED = "replaced"  # seen: other bytes, of which there is a row
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
@@ -65,9 +64,7 @@ class Row:
         audit: The probability with which it was drawn for the audit sample, or null.
         image_decision: The decision without the keywords and reports of its listing.
         keywords: The policy's keywords that the listing has, and in which columns.
-        seen: What the last visit met in place of the image: a reason, or replaced; null if it was
-            there.
-        gone: Since when; the scores are those of the last good visit.
+        gone: When a scan of all of its folder or table did not meet it any more, or null.
     """
 
     source: str
@@ -97,7 +94,6 @@ class Row:
     audit: Score | None = None
     image_decision: Decision
     keywords: tuple[KeywordHit, ...]
-    seen: str | None = None
     gone: Annotated[datetime, Meta(tz=True)] | None = None
 
     def __post_init__(self) -> None:

@@ -177,7 +177,7 @@ class ScanFile(SqliteFile):
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:
         """Attach another scan's file as ``other``."""
-        uri = other.uri.replace("?mode=rw", "?mode=ro")
+        uri = re.sub("mode=rwc?", "mode=ro", other.uri)
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS other", (uri,))
             try:

@@ -19,7 +19,7 @@ CREATE TABLE bank (
 
 CREATE TABLE image (
   id INTEGER PRIMARY KEY,
-  key INTEGER NOT NULL UNIQUE,      -- of its source and listing: what tells it from others in any scan
+  key INTEGER NOT NULL UNIQUE,      -- of its source and listing, the same in every scan
   unit INTEGER NOT NULL,            -- of its listing, else of its source: what a reviewer decides on
   source TEXT NOT NULL,
   path BLOB,                        -- the bytes of the source where they are not valid UTF-8
@@ -55,6 +55,7 @@ CREATE TABLE image (
   first TEXT NOT NULL,              -- when its first row was written; time: when this one was
   time TEXT NOT NULL,
   file_state BLOB,                  -- by which an unchanged file is known without reading it
+  parent INTEGER,                   -- of the folder or table that it was scanned with
   scores TEXT,
   family TEXT,
   leads TEXT NOT NULL,
@@ -64,8 +65,7 @@ CREATE TABLE image (
   keywords TEXT NOT NULL,
   detail TEXT,
   item TEXT,
-  seen TEXT,                        -- at the last visit in place of the image: a reason, or replaced
-  gone TEXT                         -- since when; both are null while the image is there
+  gone TEXT                         -- when a scan of all of its parent did not meet it: not in the queue
 );
 CREATE INDEX image_unit ON image (unit, place);
 CREATE INDEX image_sha256 ON image (sha256);
@@ -78,7 +78,6 @@ CREATE TABLE thumbnail (
   image INTEGER PRIMARY KEY, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, frame INTEGER NOT NULL
 );
-CREATE TABLE embedding (image INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 
 -- What people found out; it only grows. In the scan's file, or in a file of the same kind of a team.
 CREATE TABLE outcome (
@@ -129,12 +128,13 @@ CREATE VIEW ranked AS
 SELECT whole.unit, whole.best, whole.place, whole.unproven, whole.reports,
   coalesce(whole.proven_score, whole.lead_score, best.score) AS score, whole.first, best.listing,
   best.source, best.title, best.seller,
-  (SELECT product FROM image AS lead WHERE lead.unit = whole.unit AND product IS NOT NULL
+  (SELECT product FROM image AS lead
+    WHERE lead.unit = whole.unit AND product IS NOT NULL AND gone IS NULL
     ORDER BY unproven, lead.score DESC, source, id LIMIT 1) AS product,
   best.location, best.listed, images, failed, lead_images
 FROM (
   SELECT unit,
-    (SELECT id FROM image AS other WHERE other.unit = image.unit
+    (SELECT id FROM image AS other WHERE other.unit = image.unit AND gone IS NULL
       ORDER BY {image_order}, id LIMIT 1) AS best,
     min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
     max(score) FILTER (WHERE unproven = 0) AS proven_score,
@@ -144,8 +144,8 @@ FROM (
     count(*) FILTER (WHERE status = 'failed' AND reason IS NOT 'no_image') AS failed,
     count(*) FILTER (WHERE place < 2) AS lead_images
   FROM image
-  WHERE reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
-    WHERE other.unit = image.unit AND other.reason IS NOT 'no_image')
+  WHERE gone IS NULL AND (reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
+    WHERE other.unit = image.unit AND other.reason IS NOT 'no_image' AND other.gone IS NULL))
   GROUP BY unit
 ) AS whole JOIN image AS best ON best.id = whole.best;
 
@@ -174,7 +174,7 @@ FROM (
   FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
 ) AS last JOIN standing ON standing.number = substr(last.moment, -12) + 0
 WHERE judgement = 'confirmed' OR NOT EXISTS (
-  SELECT 1 FROM image WHERE image.unit = last.unit AND image_decision IN ('priority', 'review')
+  SELECT 1 FROM image WHERE image.unit = last.unit AND gone IS NULL AND image_decision IN ('priority', 'review')
     AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
     AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
@@ -195,7 +195,7 @@ ORDER BY {queue_order}, best;
 CREATE VIEW rows AS
 SELECT image.id, source, listing, status, reason, decision, image_decision, score, product, why, title,
   seller, price, currency, url, reports, listed, sha256, phash, format, width, height, frames, scores,
-  family, leads, regions, known, keywords, audit, detail, item, seen, gone,
+  family, leads, regions, known, keywords, audit, detail, item, gone,
   model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy;
 
@@ -204,7 +204,7 @@ SELECT image.id, source, listing, title, seller, decision, json_extract(lead.val
   json_extract(lead.value, '$.kind') AS kind, json_extract(lead.value, '$.score') AS score,
   json_extract(lead.value, '$.threshold') AS threshold,
   json_extract(lead.value, '$.false_positive_rate') AS false_positive_rate, json_extract(lead.value, '$.level') AS level
-FROM image, json_each(image.leads) AS lead WHERE place < 2;
+FROM image, json_each(image.leads) AS lead WHERE place < 2 AND gone IS NULL;
 
 CREATE VIEW listings AS
 SELECT ifnull(listing, source) AS listing, title, seller, product,

@@ -1,18 +1,18 @@
-"""The one scan that writes a file: resuming, and noticing what others do to the file meanwhile."""
+"""The one scan that writes a file: a lock, the rows to resume from, a check before each batch."""
 
-import itertools
 import os
-import secrets
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
-from recognizer.rows.images import NewRow, change_rows, put_rows, remove_image
+from recognizer.rows.images import NewRow, change_rows, put_rows
+from recognizer.rows.item_key import parent_key
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import SELECT_PREVIOUS, Ranking, result_key
+from recognizer.rows.records import SELECT_PREVIOUS, Ranking, as_utc, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -31,7 +31,6 @@ class Previous(NamedTuple):
     result: bytes
     sha256: str | None
     file_state: bytes | None
-    lacks_embedding: bool
 
 
 class ScanWriter(ScanFile):
@@ -45,11 +44,10 @@ class ScanWriter(ScanFile):
         try:
             self._file = _lock(self.path)
             self.was_empty = not len(self)  # so that no image of this scan is known
-            self._size, self._changed = 0, 0
-            self._token = secrets.token_hex(16).encode()
-            self.set_setting("writer", self._token.decode())
-            self.select("PRAGMA wal_checkpoint(PASSIVE)")
-            self._has_token = self._is_own(self._file)  # unless somebody reads an older state
+            self._size = 0
+            # No journal: each insert is a transaction of its own, and nothing of it is rolled back.
+            self.execute("PRAGMA temp.journal_mode = OFF")
+            self.execute("CREATE TEMP TABLE met (key INTEGER PRIMARY KEY)")
         except BaseException:
             self.close()
             raise
@@ -66,8 +64,8 @@ class ScanWriter(ScanFile):
     def previous(self, key: int) -> Previous | None:
         """Return the state of an image by its :func:`item_key <recognizer.rows.item_key>`."""
         records = [] if self.was_empty else self.select(SELECT_PREVIOUS, (key,))
-        for sha256, *result, state, lacks in records:
-            return Previous(result_key(sha256, *result), sha256, state, bool(lacks))
+        for sha256, *result, state in records:
+            return Previous(result_key(sha256, *result), sha256, state)
         return None
 
     def append(
@@ -90,70 +88,42 @@ class ScanWriter(ScanFile):
             states = ((state, image) for image, state in file_states)
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
 
-    def drop_failures(self, key: int, name: str, seen: Container[int]) -> None:
-        """Remove unseen failures of a container or folder that could be read to its end now."""
-        failed = (
-            "SELECT id, unit, key FROM image WHERE status = 'failed' AND +sha256 IS NULL"
-            " AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"  # by their indexes
-        )
-        for image, unit, one in self.select(failed, (key, name)):
-            if one not in seen:
-                with self.transaction() as database:
-                    remove_image(database, image)
-                    refresh_entries(database, [unit])
+    def meet(self, key: int) -> bool:
+        """Note that this scan meets an image, and return whether it does for the first time."""
+        with self.lock, self._reported():
+            statement = "INSERT OR IGNORE INTO temp.met VALUES (?)"
+            return self._database.execute(statement, (key,)).rowcount > 0
+
+    def mark_gone(self, parents: Iterable[str]) -> None:
+        """Mark images of folders and tables, all of which were read, that this scan did not meet.
+
+        They leave the queue; the next scan that meets them brings them back.
+        """
+        keys = ", ".join(str(parent_key(name)) for name in parents)
+        with self.transaction() as database:
+            changed = database.execute(
+                f"UPDATE image SET gone = ? WHERE gone IS NULL AND parent IN ({keys})"
+                " AND key NOT IN (SELECT key FROM temp.met)"
+                " RETURNING unit, iif(audit IS NULL, NULL, sha256)",
+                (as_utc(datetime.now(UTC).replace(microsecond=0)),),
+            ).fetchall()
+            audited = (sha256 for _, sha256 in changed if sha256 is not None)
+            refresh_entries(database, (unit for unit, _ in changed), audited)
 
     def check(self) -> None:
-        """Raise a ScanFileChangedError if the file was moved, replaced or truncated.
-
-        Rows that nobody else has are written to another file, which the message names.
-        """
+        """Raise a ScanFileChangedError if the file was moved, removed, replaced or truncated."""
         if self._file is None:
             raise ScanFileError(f"{self.path} is closed")
-        status, in_place = os.fstat(self._file), False
+        status = os.fstat(self._file)
         with suppress(OSError):
-            in_place = os.path.samestat(os.stat(self.path), status)
-        if not in_place:
-            raise ScanFileChangedError(self._where_rows_are(status))
-        damage = "truncated" if status.st_size < self._size else None
-        if status.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
-            if self._has_token and not damage and not self._is_own(self._file):
-                damage = "overwritten"
-            self._changed = status.st_mtime_ns
-        self._size = status.st_size
-        if damage:
-            raise ScanFileChangedError(
-                f"{self.path} was {damage} by another program while a scan wrote it: put a copy "
-                "of it in its place and give the same command again"
-            )
-
-    def _is_own(self, descriptor: int) -> bool:
-        """Whether the file on the disk, without its log, is this one.
-
-        SQLite does not notice another that is copied over it: it would mix the two.
-        """
-        ((page,),) = self.select("SELECT rootpage FROM sqlite_schema WHERE name = 'setting'")
-        ((size,),) = self.select("PRAGMA page_size")
-        os.lseek(descriptor, (page - 1) * size, os.SEEK_SET)
-        return self._token in os.read(descriptor, size)
-
-    def _where_rows_are(self, status: os.stat_result) -> str:
+            if os.path.samestat(os.stat(self.path), status) and status.st_size >= self._size:
+                self._size = status.st_size
+                return
         # The log stays at the old path, and belongs to no file that is put there.
         self.select("PRAGMA wal_checkpoint(TRUNCATE)")
-        if status.st_nlink:
-            there = "wherever it is now"
-            with suppress(OSError):
-                there = os.readlink(f"/proc/self/fd/{self._file}")
-            return (
-                f"{self.path} was renamed or replaced while a scan wrote it; its rows are in "
-                f"{there}. Put it back in its place and give the same command again"
-            )
-        names = (f"{self.path.name}.recovered{number or ''}" for number in itertools.count())
-        places = itertools.chain([self.path], map(self.path.with_name, names))
-        target = next(place for place in places if not place.exists())
-        self.copy_to(target)
-        return (
-            f"{self.path} was removed while a scan wrote it; its rows were written again to "
-            f"{target}. With that file in its place, give the same command again"
+        raise ScanFileChangedError(
+            f"{self.path} was moved, removed, replaced or truncated while a scan wrote it: put the "
+            "file, or a copy, back in its place and give the same command again"
         )
 
 

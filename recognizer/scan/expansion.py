@@ -45,14 +45,12 @@ def expand(
     *,
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
-    ends: bool = False,
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
 
-    With ``ends``, folders and containers that were read to their end are items, too. An empty name,
-    a pattern that matches nothing and a web URL without permission are a UsageError before anything
-    is yielded; an unknown kind of store, and an only source without rows or an image column, in
-    their place.
+    An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
+    before anything is yielded; an unknown kind of store, and an only source without rows or an
+    image column, in their place.
     """
     options = options or ScanOptions()
     given = [os.fspath(name) for name in sources]
@@ -64,8 +62,7 @@ def expand(
             raise UsageError(f"{location}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    items = _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
-    return (item for item in items if ends or not item.is_end)
+    return _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
 
 
 def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
@@ -122,11 +119,6 @@ class _Expansion:
 
     def _of_name(self, given: str, *, is_listed: bool = False) -> Iterator[Item]:
         name = without_parents(given)
-        for item in self._of_plain_name(name, is_listed=is_listed):
-            is_below = name != given and str(item.file).startswith(name)
-            yield replace(item, former=given + str(item.file)[len(name) :]) if is_below else item
-
-    def _of_plain_name(self, name: str, *, is_listed: bool) -> Iterator[Item]:
         match parse_location(name):
             case WebAddress() as address:
                 yield Item(address)
@@ -148,18 +140,23 @@ class _Expansion:
         try:
             mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
-            yield Item(location)
+            yield Item(location, parent=location)
             return
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
             return
-        for item in _walk(location, self.skipped):
-            if item.reason or item.is_end:
-                yield item
-            elif _is_image(item.source):
-                yield from self._of_file(FileLocation(item.source))
+        is_whole = True
+        for found in _walk(location, self.skipped):
+            if found.reason is not None:  # a folder that cannot be listed
+                is_whole = False
+                yield replace(found, parent=location)
+            elif _is_image(found.source):
+                for item in self._of_file(FileLocation(found.source)):
+                    yield replace(item, parent=location)
             else:
                 self.skipped.other_files += 1
+        if is_whole:
+            self.skipped.whole.append(location)
 
     def _of_file(self, location: TableLocation) -> Iterator[Item]:
         name = str(location)
@@ -180,9 +177,9 @@ class _Expansion:
         is_whole = True
         for item in opened_table.items():
             is_whole &= item.location != table or item.reason is None
-            yield item
+            yield replace(item, parent=str(table))
         if is_whole:
-            yield Item(table, is_end=True)
+            self.skipped.whole.append(str(table))
 
     def _below_url(self, root: StoreObject) -> Iterator[Item]:
         store = Store(root)
@@ -194,12 +191,13 @@ class _Expansion:
                     name = place.rpartition("/")[2]
                     # A name without a suffix may be that of an image: its row will say.
                     if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
-                        yield from self._of_file(place)
+                        for item in self._of_file(place):
+                            yield replace(item, parent=str(root))
                     else:
                         self.skipped.other_files += 1
-                yield Item(root, is_end=True)
+                self.skipped.whole.append(str(root))
         except Refused as refused:
-            yield Item.failed(root, refused.reason, refused.detail)
+            yield replace(Item.failed(root, refused.reason, refused.detail), parent=str(root))
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
@@ -258,7 +256,6 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
             continue
         shown = [(os.path.join(folder, n), is_dir) for n, is_dir in names if not n.startswith(".")]
         skipped.hidden += len(names) - len(shown)
-        yield Item(FileLocation(folder), is_end=True)
         yield from (Item(FileLocation(path)) for path, is_dir in shown if not is_dir)
         stack += [path for path, is_dir in reversed(shown) if is_dir]
 
@@ -273,7 +270,7 @@ def _matches(pattern: str) -> Iterator[str]:
     for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
         for item in _walk(root or os.curdir, Skipped()):
             names = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
-            if not (item.reason or item.is_end) and _fits(names, parts[first:]):
+            if not item.reason and _fits(names, parts[first:]):
                 yield os.path.join(root, *names)
 
 

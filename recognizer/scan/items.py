@@ -10,13 +10,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.policy.listing import listing_of
-from recognizer.rows.item_key import MEMBER, URL, alternate_path, item_key
+from recognizer.rows.item_key import MEMBER, URL, item_key
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(
@@ -123,9 +123,7 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it. With ``is_end`` it is a folder or table that was read
-    to its end: no failure of it holds, nor of what is gone from it. One that ``is_elsewhere`` is of
-    another shard.
+    bytes, if they were read on the way to it; ``parent`` is the folder or table that it came with.
     """
 
     location: Location
@@ -134,9 +132,7 @@ class Item:
     reason: Reason | None = None
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
-    is_end: bool = False
-    is_elsewhere: bool = False
-    former: str | None = None  # the path of its file with "..", as versions before 0.4 kept it
+    parent: str | None = field(default=None, compare=False)
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
@@ -152,24 +148,6 @@ class Item:
     def source(self) -> str:
         """The name in the row."""
         return str(self.location)
-
-    def alternate_path(self) -> Self | None:
-        """Return the same local image with an absolute path for a relative one, or the reverse."""
-        place = self.file
-        path = alternate_path(place) if isinstance(place, FileLocation) else None
-        return None if path is None else self.with_file(path)
-
-    @property
-    def file(self) -> Location:
-        """The table that it is in, else its own location."""
-        return self.location.table if isinstance(self.location, TableRow) else self.location
-
-    def with_file(self, path: str) -> Self:
-        """Return the same local image with another path of its file or table."""
-        row, file = self.location, FileLocation(path)
-        return replace(
-            self, location=TableRow(file, row.name) if isinstance(row, TableRow) else file
-        )
 
     @property
     def _unread(self) -> Location | None:
@@ -198,6 +176,8 @@ class Skipped:
     """The columns that were taken for those of images, in their order, by table."""
     not_utf8: Counter[str] = field(default_factory=Counter)
     """By table, the rows whose text is not UTF-8: no keyword with such a letter matches."""
+    whole: list[str] = field(default_factory=list, compare=False)
+    """The folders, prefixes of stores and tables that were read to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +199,12 @@ class Shard:
             raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
         return cls(int(match[1]), int(match[2]))
 
-    def of(
-        self, items: Iterable[Item], listing_column: str | None = None, *, ends: bool = False
-    ) -> Iterator[Item]:
-        """Yield the items of this shard, in their order; None finds the column of listings.
-
-        With ``ends``, also the ends of containers, and what is in them for other shards.
-        """
+    def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
+        """Yield the items of this shard, in their order; None finds the column of listings."""
         for item in items:
             name = listing_of(item.columns, listing_column) or item.source
-            if not item.is_end and item_key(name, None) % self.count == self.number - 1:
+            if item_key(name, None) % self.count == self.number - 1:
                 yield item
-            elif ends and (item.is_end or isinstance(item.location, TableRow)):
-                yield replace(item, data=None, is_elsewhere=not item.is_end)
 
 
 # --- permission ----------------------------------------------------------------------------------

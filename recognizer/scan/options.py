@@ -38,7 +38,6 @@ class ScanOptions:
     batch: int = 0
     rehash: bool = False
     retry_failed: bool = False
-    embeddings: bool = False
     audit: AuditSample | None = None
     known: KnownItems | None = None
 

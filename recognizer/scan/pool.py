@@ -143,11 +143,12 @@ class WorkerPool(Closes):
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = self._payload.decider.new_row(task.item.source, task.item.columns, failed)
         is_new = result_of(row) != task.previous
-        return TaskResult(index=task.index, new=NewRow(row) if is_new else None)
+        new = NewRow(row, parent=task.item.parent) if is_new else None
+        return TaskResult(index=task.index, new=new)
 
 
 class Scorer(WorkerPool):
-    """Scores images for programs that deal out the work, as tasks of Ray, Spark or Dask.
+    """Scores images for programs that deal out the work, as tasks of Ray.
 
     It has the workers of a scan behind one call: one, unless the options say otherwise.
     """

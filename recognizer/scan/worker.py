@@ -19,7 +19,6 @@ from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
-from recognizer.rows.similar import quantize
 from recognizer.scan.items import Access, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store
@@ -114,9 +113,8 @@ class Worker:
             return _failed(*defect(error), sha256), state
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
-        outputs = ["scores", "maps"] + ["embedding"] * self.payload.options.embeddings
         try:
-            return self.recognizer.score_loaded(images, outputs)
+            return self.recognizer.score_loaded(images, ["scores", "maps"])
         except Exception as error:
             if len(images) > 1:
                 return [self._score([image])[0] for image in images]
@@ -138,9 +136,9 @@ class Worker:
             shown = row.regions[0] if row.regions else scored.prediction
             frame = next(frame for frame in scored.image.frames if frame.index == shown.frame)
             thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
-        vector = scored.embedding if self.payload.options.embeddings else None
-        embedding = None if vector is None else quantize(vector)
-        return TaskResult(index=task.index, new=NewRow(row, thumbnail, embedding, state))
+        return TaskResult(
+            index=task.index, new=NewRow(row, thumbnail, state, parent=task.item.parent)
+        )
 
 
 def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:

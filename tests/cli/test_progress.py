@@ -18,7 +18,6 @@ from tests.conftest import encoded, invoke, picture, run_python
         ("recognizer.model.self_test.self_test", "doctor {bundle}"),
         ("recognizer.imaging.load_image", "bank add bank a.jpg --cleared"),
         ("recognizer.known.bank.Bank.add", "bank import new --scan a.sqlite"),
-        ("recognizer.engine.Recognizer.load", "similar a.sqlite a.jpg"),
         ("recognizer.known.matches.Bank", "scan a.jpg -m {bundle} --known bank"),
         ("recognizer.desk.evidence.verify_case", "verify ."),
         ("recognizer.desk.queue.Queue", "review a.sqlite"),

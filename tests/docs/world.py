@@ -58,9 +58,6 @@ def write_world(folder: Path) -> None:
 def _write_scans(folder: Path) -> None:
     """Scan the listings, and say of each lead what somebody found out."""
     succeed("scan", "listings.csv", "--output", "scan.sqlite", "--quiet")
-    for copy in ("before.sqlite", "after.sqlite"):
-        shutil.copy("scan.sqlite", copy)
-    succeed("decide", "after.sqlite", "--policy", "strict")
     outcomes = [
         {
             "time": "2026-03-01T12:00:00Z",

@@ -1,17 +1,13 @@
 """Many scans in one file: the latest row of each image, all outcomes, and nothing that is lost."""
 
 import json
-import os
 import random
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow
 import pytest
 from hypothesis import given, settings
@@ -57,7 +53,6 @@ def scan(tmp_path: Path) -> MakeScan:
         ([[row("a", 5, detail="1")], [row("a", 5, detail="2")]], ["2"]),  # a tie: the last named
         ([[row("a", 60, 1, detail="1")], [row("a", 0, detail="2")]], ["2"]),  # in UTC, a tie too
         ([[row("a", 61, 1, detail="1")], [row("a", 0, detail="2")]], ["1"]),
-        ([[row("./a", 5, detail="1")], [row("a", 4, detail="2")]], ["1"]),
         ([[row("a", item={"id": 1})], [row("a", item={"id": 2})], [row("a")]], [None] * 3),
         ([[], [row("a")]], [None]),
     ],
@@ -91,7 +86,7 @@ ROWS = st.lists(
 def latest(rows: list[Row]) -> list[Row]:
     """Of each image the latest row that was read, else the latest; of equal ones the last."""
     rows = sorted(rows, key=lambda one: (not one.is_unread, one.time))
-    found = {(one.source, str(one.item)): replace(one, seen=None, gone=None) for one in rows}
+    found = {(one.source, str(one.item)): one for one in rows}
     return sorted(found.values(), key=str)
 
 
@@ -109,8 +104,8 @@ def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> 
         before = summary(output)
         # Merging again with the result among them changes nothing.
         random.Random(0).shuffle(paths)
-        merge([*paths, output], output, Ranking())
-        assert summary(output) == before
+        merge([*paths, output], again := output.with_name("again"), Ranking())
+        assert summary(again) == before
 
 
 def summary(path: Path) -> list[tuple[object, ...]]:
@@ -135,19 +130,24 @@ def test_an_image_is_as_old_as_its_first_row(scan: MakeScan, *, turned: bool) ->
         assert times == [(row("a", first).time.isoformat(),)]  # other bytes are another image
 
 
-def test_thumbnails_and_embeddings_go_along(scan: MakeScan) -> None:
+def test_the_thumbnail_is_that_of_the_row(scan: MakeScan) -> None:
     def new(source: str, time: int, value: int) -> NewRow:
-        thumbnail = Thumbnail(bytes([value]), 4, 3, 0)
-        embedding = np.array([value], np.int8)
-        return NewRow(row=row(source, time), thumbnail=thumbnail, embedding=embedding)
+        return NewRow(row=row(source, time), thumbnail=Thumbnail(bytes([value]), 4, 3, 0))
 
-    one = scan("1", new("a", 1, 1), new("b", 9, 2))
-    output, _ = merged(one, scan("2", new("b", 5, 3), row("c"), new("a", 5, 4)))
+    one = scan("1", new("a", 1, 1), new("b", 9, 2), new("d", 1, 5))
+    output, _ = merged(one, scan("2", new("b", 5, 3), row("c"), new("a", 5, 4), row("d", 2)))
     with ScanFile(output) as file:
-        for table, column in [("thumbnail", "jpeg"), ("embedding", "vector")]:
-            assert file.select(
-                f"SELECT source, {column} FROM {table} JOIN image ON image = image.id ORDER BY 1"
-            ) == [("a", b"\x04"), ("b", b"\x02")]
+        assert file.select(
+            "SELECT source, jpeg FROM thumbnail JOIN image ON image = image.id ORDER BY 1"
+        ) == [("a", b"\x04"), ("b", b"\x02")]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_failure_to_read_replaces_no_scored_row(scan: MakeScan, *, turned: bool) -> None:
+    unread = bare_row("a", 0, "unscored", model=model(1), time=row("a", 9).time)
+    paths = [scan("1", row("a", 1)), scan("2", unread)]
+    output, _ = merged(*(paths[::-1] if turned else paths))
+    assert read_scan(output) == [row("a", 1)]
 
 
 @pytest.mark.parametrize(
@@ -181,28 +181,19 @@ def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
             file.append([NewRow(row=row("a", item={"sku": 1, "id": 2}))])
     with pytest.raises(ScanFileError, match=r"identified by the column None.*by 'sku'"):
         merged(*paths)
-    with pytest.raises(UsageError, match="sku is named twice"):
-        merged(*paths, tmp_path / "." / "sku")
     output, _ = merged(paths[0])
     with ScanFile(output) as file:
         assert (file.listing_column, file.select("SELECT listing FROM image")) == ("sku", [("1",)])
 
 
 def test_the_output_is_never_lost(scan: MakeScan) -> None:
-    one, two, output = scan("1", row("a")), scan("2", row("b")), scan("all", row("z"))
-
-    def into_it(*inputs: Path) -> None:
-        merge(inputs, output, Ranking())
-
-    with pytest.raises(UsageError, match="name it among the inputs"):
-        into_it(one, two)
+    one, output = scan("1", row("a")), scan("all", row("z"))
+    for inputs in ([one], [one, output]):
+        with pytest.raises(UsageError, match="all exists: name another --output"):
+            merge(inputs, output, Ranking())
     with pytest.raises(ScanFileError, match=r"is not a regular file.*as in folder/\*\.sqlite"):
-        into_it(one, one.parent)
-    with ScanWriter(output, Ranking()), pytest.raises(ScanFileError, match="in use by another"):
-        into_it(one, output)
+        merge([one, one.parent], output, Ranking())
     assert [r.source for r in read_scan(output)] == ["z"]
-    into_it(output, one, two)
-    assert [r.source for r in read_scan(output)] == ["z", "a", "b"]
 
 
 def test_a_full_disk_leaves_no_log_behind(scan: MakeScan, tmp_path: Path) -> None:
@@ -217,51 +208,6 @@ def test_a_full_disk_leaves_no_log_behind(scan: MakeScan, tmp_path: Path) -> Non
     assert (done.returncode, "make room" in done.stderr) == (2, True), done.stderr
     assert f"{output}: " in done.stderr  # not of the name that it had meanwhile
     assert not [*output.parent.iterdir()]
-
-
-def test_a_desk_that_is_open_keeps_its_file(scan: MakeScan, tmp_path: Path) -> None:
-    one, output = scan("1", row("a")), scan("all", row("z"))
-    with Outcomes(output, write=True) as desk:
-        desk.add([said("rejected", 1)])
-        with pytest.raises(ScanFileError, match="in use, perhaps by recognizer review"):
-            merge([one, output], output, Ranking())
-        desk.add([said("confirmed", 2)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "all"]
-    merge([one, output], output, Ranking())
-    with Outcomes(output) as outcomes:
-        assert len(outcomes) == 2
-
-
-_KILLED = """if True:
-    import os, sys
-    from recognizer.rows import NewRow, Ranking, ScanWriter
-    from tests.rows.rows import bare_row
-    ScanWriter(sys.argv[1], Ranking()).append([NewRow(row=bare_row("y", 0.1, "clear"))])
-    os._exit(9)
-    """
-
-
-def test_nobody_writes_to_what_is_being_replaced_and_no_log_of_it_is_left(
-    scan: MakeScan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A log beside the new file, of the old one, would be taken for its own."""
-    one, output = scan("1", row("a")), scan("all")
-    run_python("-c", _KILLED, output)
-    assert (tmp_path / "all-wal").stat().st_size  # its row is in the log
-    replace_, refused = os.replace, []
-
-    def replacing(source: Path, target: Path) -> None:
-        assert not (tmp_path / "all-wal").exists()
-        with closing(sqlite3.connect(output, timeout=0)) as other:
-            with pytest.raises(sqlite3.OperationalError, match="database is locked"):
-                other.execute("DELETE FROM image")
-            refused.append(target)
-        replace_(source, target)
-
-    monkeypatch.setattr(os, "replace", replacing)
-    merge([one, output], output, Ranking(), allow_mixed=True)
-    assert len(refused) == 1
-    assert sorted(r.source for r in read_scan(output)) == ["a", "y"]
 
 
 def said(judgement: str, minute: int, **changes: Any) -> Outcome:
@@ -300,71 +246,31 @@ def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -
     assert not (tmp_path / "all").exists()
 
 
-CLUSTER = [
-    row("a", item={"id": 1, "title": "象牙"}),
-    bare_row("b", 0.9, "review", model=model(1)),
-    bare_row("c", 0, "unscored", model=model(1)),
-    row("d", audit=0.5),
-    row("\udcff"),
-]
-
-
-def to_parquet(path: Path, records: list[dict[str, Any]]) -> None:
+def as_parquet(path: Path, rows: list[Row]) -> Path:
+    """As Ray writes what docs/cluster.md returns."""
+    records = [{"row": one.to_json_line().decode(), "shard": 0} for one in rows]
     parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    return path
 
 
-def as_columns(path: Path, rows: list[Row]) -> list[Row]:
-    """As 0.3 has exported rows: maps, times, and the listing's own columns as JSON."""
-    rows = [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]
-    records = [
-        values
-        | {key: values[key] and [*values[key].items()] for key in ("scores", "family")}
-        | {"item": one.item and json.dumps(one.item), "time": one.time}
-        for one, values in ((one, one.to_json()) for one in rows)
+def test_parquet_is_merged(tmp_path: Path, scan: MakeScan) -> None:
+    rows = [
+        row("a", item={"id": 1, "title": "象牙"}),
+        bare_row("b", 0.9, "review", model=model(1)),
+        bare_row("c", 0, "unscored", model=model(1)),
+        row("d", audit=0.5),
+        row("\udcff"),
     ]
-    scores = pyarrow.map_(pyarrow.string(), pyarrow.float64())
-    kinds = {"scores": scores, "family": scores, "time": pyarrow.timestamp("us", "UTC")}
-    found = pyarrow.Table.from_pylist([{**one, **dict.fromkeys(kinds)} for one in records]).schema
-    schema = pyarrow.schema([(field.name, kinds.get(field.name, field.type)) for field in found])
-    parquet.write_table(pyarrow.Table.from_pylist(records, schema), path)
-    return rows
-
-
-def as_structures(path: Path, rows: list[Row]) -> list[Row]:
-    """As Ray Data writes dictionaries: pyarrow finds the types."""
-    valid = [one for one in rows if one.source.isascii()]
-    to_parquet(path, [one.to_json() for one in valid])
-    return valid
-
-
-def as_json(path: Path, rows: list[Row]) -> list[Row]:
-    to_parquet(path, [{"row": json.dumps(one.to_json()), "shard": 0} for one in rows])
-    return rows
-
-
-@pytest.mark.parametrize("write", [as_columns, as_structures, as_json])
-@pytest.mark.parametrize("leads", [False, True])
-def test_parquet_is_merged(
-    tmp_path: Path, write: Callable[[Path, list[Row]], list[Row]], *, leads: bool
-) -> None:
-    path = tmp_path / "rows.parquet"
-    rows = write(path, CLUSTER)
-    output, found = merged(path, only_pending=leads)
-    kept = [one for one in rows if not leads or one.source in "bcd"]
-    assert read_scan(output) == kept
-    assert found == Merged(rows=len(kept))
+    path = as_parquet(tmp_path / "rows.parquet", rows)
+    output, found = merged(path)
+    assert read_scan(output) == rows
+    assert found == Merged(rows=len(rows))
     with ScanFile(output) as file:
         assert file.select("SELECT name FROM queue") == [("b",), ("c",)]
-
-
-def test_the_latest_row_of_parquet_counts_wherever_it_is(tmp_path: Path, scan: MakeScan) -> None:
-    path = tmp_path / "rows.parquet"
-    as_json(path, [row("a", 5), row("a", 3), row("b", 1), row("b", 2), row("c", 1)])
-    output, found = merged(path, scan("1", row("c", 2)))
-    times = sorted((row.source, row.time.minute) for row in read_scan(output))
-    assert times == [("a", 5), ("b", 2), ("c", 2)]
-    assert found == Merged(rows=3, superseded=3)
-    assert {r.time.minute for r in read_scan(merged(scan("2", row("c", 9)), path)[0])} == {5, 2, 9}
+    output, found = merged(scan("1", row("a", 9, item={"id": 1})), path)
+    assert [one.time.minute for one in read_scan(output) if one.source == "a"] == [9]
+    assert found == Merged(rows=len(rows), superseded=1)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "all", "rows.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +287,8 @@ def test_parquet_that_holds_something_else_is_refused(
 ) -> None:
     path = tmp_path / "rows.parquet"
     records = (row("a").to_json(), row("b").to_json() | change)
-    to_parquet(path, [{"row": json.dumps(one)} for one in records])
+    texts = [{"row": json.dumps(one)} for one in records]
+    parquet.write_table(pyarrow.Table.from_pylist(texts), path)
     with pytest.raises(ScanFileError, match=words):
         merged(path)
     assert [*tmp_path.iterdir()] == [path]

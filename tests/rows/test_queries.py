@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import sqlite3
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from recognizer.policy.values import CandidateKind
-from recognizer.rows import Listing, Ranking, ScanFile, merge, write_listings, write_rows
+from recognizer.rows import Listing, ScanFile, write_listings, write_rows
 from tests.rows.rows import HASH, bare_row, lead, write_scan
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
@@ -66,10 +67,11 @@ def test_the_page_names_what_there_is(scan: Path) -> None:
     assert {*re.findall("`([a-z_]+)`", columns)} == {*keys} ^ {*header}
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_sql(scan: Path, query: str) -> None:
+def test_sql(scan: Path) -> None:
+    shutil.copy(scan, "before.sqlite")
     with sqlite3.connect(f"file:{scan}?mode=ro", uri=True) as database:
-        assert database.execute(query).fetchall()
+        for query in QUERIES:
+            assert database.execute(query).fetchall() or query.startswith("ATTACH")
     database.close()
 
 
@@ -89,11 +91,6 @@ def test_python(scan: Path, block: str) -> None:
             value.close()
     if "by_seller" in names:  # images, of which each is a lead of a label and of its family
         assert names["by_seller"].to_dict("list") == {"seller": ["ann"], "leads": [3]}
-    if "for-merge.parquet" in block:
-        merged = merge([Path("for-merge.parquet")], Path("merged.sqlite"), Ranking())
-        with ScanFile("scan.sqlite") as before, ScanFile("merged.sqlite") as after:
-            assert [*after.rows()] == [*before.rows()]
-        assert merged.rows == 5
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -122,7 +122,16 @@ class Writes(RuleBasedStateMachine):
     @rule(rows=st.lists(ROWS, max_size=5))
     def scans(self, rows: list[Row]) -> None:
         with self.writer() as file:
-            file.append([NewRow(row=replace(row, model=self.model)) for row in rows])
+            new = [NewRow(row=replace(row, model=self.model), parent="folder") for row in rows]
+            file.append(new)
+
+    @rule(seed=st.integers(0, 9))
+    def some_are_gone(self, seed: int) -> None:
+        with self.writer() as file:
+            keys = [key for (key,) in file.select("SELECT key FROM image ORDER BY key")]
+            for key in random.Random(seed).sample(keys, len(keys) // 2):
+                file.meet(key)
+            file.mark_gone(["folder/"])
 
     @rule(title=st.sampled_from(["New", None]), reports=st.integers(0, 5), seed=st.integers(0, 9))
     def columns_change(self, title: str | None, reports: int, seed: int) -> None:
@@ -148,7 +157,9 @@ class Writes(RuleBasedStateMachine):
         other = self.path.with_name("other.sqlite")
         other.unlink(missing_ok=True)
         write_scan(other, [replace(row, model=self.model) for row in rows])
-        merge([self.path, other], self.path, Ranking([self.bundle]), allow_mixed=True)
+        merged = self.path.with_name("merged.sqlite")
+        merge([self.path, other], merged, Ranking([self.bundle]), allow_mixed=True)
+        merged.replace(self.path)
 
     @rule()
     def grouped(self) -> None:
@@ -161,7 +172,9 @@ class Writes(RuleBasedStateMachine):
             is_of_queue = f"SELECT {ENTRIES} FROM {{}} WHERE {{}} ORDER BY unit"
             found = file.select(is_of_queue.format("entry", "section = 'queue'"))
             assert found == file.select(is_of_queue.format("ranked", "place < 3"))
-            audited = file.select("SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL")
+            audited = file.select(
+                "SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL AND gone IS NULL"
+            )
             shown = file.select(
                 "SELECT sha256 FROM entry JOIN image ON image.id = best WHERE section = 'audit'"
             )
@@ -212,7 +225,7 @@ TestWrites.settings = settings(max_examples=15, stateful_step_count=12)
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recognizer.rows import similar as copies  # noqa: PLC0415
+    from recognizer.rows import copies  # noqa: PLC0415
 
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
     near_copies = copies.near_copies

@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +11,9 @@ from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.policy.values import Decision
 from recognizer.prediction import Region
-from recognizer.rows.item_key import alternate_path, item_key
+from recognizer.rows.item_key import item_key
 from recognizer.rows.row import AuditSample, Row, row_schema
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture, succeed
 from tests.rows.rows import NOW, ROW_FIELDS, bare_row, known_match, row_of
 
@@ -93,37 +92,19 @@ def test_every_key_is_documented() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "is_same"),
-    [
-        ("q1/a.jpg", "./q1/a.jpg", True),
-        ("q1/a.jpg", "././q1//./a.jpg", True),
-        ("/q1/a.jpg", "/q1//a.jpg", True),
-        ("q1.zip!/a.jpg", ".//q1.zip!/a.jpg", True),
-        ("s3://bucket/a.jpg", "s3://bucket//a.jpg", False),
-        ("https://example.org/./a.jpg", "https://example.org/a.jpg", False),
-        ("q1.zip!/a.jpg", "q1.zip!/./a.jpg", False),
-        ("q1/a.jpg", "q1/../q1/a.jpg", False),
-        (".q1/a.jpg", "q1/a.jpg", False),
-        ("/q1/a.jpg", "q1/a.jpg", False),
-    ],
-)
-def test_a_path_is_one_however_it_is_written(one: str, other: str, is_same: bool) -> None:
-    assert (item_key(one, None) == item_key(other, None)) == is_same
-    assert (item_key(one, {"id": 1}) == item_key(other, {"id": 1})) == is_same
-
-
-def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    here = os.getcwd()
-    assert alternate_path("q1/a.jpg") == os.path.join(here, "q1", "a.jpg")
-    assert alternate_path(os.path.join(here, "q1", "a.jpg")) == os.path.join("q1", "a.jpg")
-    (tmp_path / "far" / "deep").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
-    for folder in (tmp_path, tmp_path / "far"):
-        (folder / "a.jpg").touch()
-    assert alternate_path("far/../a.jpg") == os.path.join(here, "a.jpg")
-    assert alternate_path("link/../a.jpg") is None  # that is far/a.jpg
+def test_an_image_is_its_source_and_its_listing() -> None:
+    keys = [
+        item_key("a.jpg", None),
+        item_key("./a.jpg", None),  # another spelling is another image
+        item_key("a.jpg", {"id": 1, "title": "Vase"}),
+        item_key("a.jpg", {"id": 2}),
+        item_key("b.jpg", {"id": 1}),
+        item_key("t.csv!/1", {"id": 1}, reason=Reason.NO_IMAGE),
+    ]
+    assert len({*keys}) == len(keys)
+    assert keys[2] == item_key("a.jpg", {"id": "1", "title": "Tusk"})
+    assert keys[2] == item_key("a.jpg", {"id": 9, "sku": 1}, "sku")
+    assert keys[5] == item_key("t.csv!/7", {"id": 1}, reason=Reason.NO_IMAGE)
 
 
 def test_clear_images_are_drawn_and_no_others() -> None:

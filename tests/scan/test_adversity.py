@@ -85,7 +85,7 @@ def test_a_file_that_is_rotated_away_ends_the_scan(
         output.touch()
 
     items = expand([photo_folder(*["green"] * images)])
-    with pytest.raises(ScanFileChangedError, match=r"scan\.sqlite\.1\. Put it back"):
+    with pytest.raises(ScanFileChangedError, match=r"back in its place"):
         scan_into(output, items, tiny_bundle, on_rows=rotate)
     assert 1 <= len(read_rows(rotated)) < max(2, images)
     assert output.read_bytes() == b""

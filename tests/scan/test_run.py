@@ -90,38 +90,10 @@ def test_the_first_rows_wait_for_no_others(
     assert written[0] < 32
 
 
-def test_a_photo_is_one_however_its_path_is_written(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photo, name = photo_folder("red") / "000_red.jpg", "photos/000_red.jpg"
-    monkeypatch.chdir(tmp_path)
-    spellings = [f"./{name}", photo, name.replace("/", "//"), f"photos/../{name}"]
-    summary = run(*spellings)
-    assert (summary.scanned, summary.repeated) == (1, 3)
-    for spelling in spellings[1:3]:
-        assert run(spelling).scanned == 0
-    photo.write_bytes(encoded(picture("green")))
-    assert run(photo).scanned == 1
-    rows = [row for row in read_rows(tmp_path / "scan.sqlite") if row["seen"] is None]
-    assert [row["source"].removeprefix("./") for row in rows] == [name]
-    assert rows[0]["decision"] == "clear"
-
-
-def test_an_image_that_had_parents_in_its_path_stays_one(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photo = photo_folder("red", "green") / "000_red.jpg"
-    monkeypatch.chdir(tmp_path)
-    with monkeypatch.context() as patch:  # before 0.4
-        patch.setattr("recognizer.scan.expansion.without_parents", str)
-        assert run("photos/../photos").scanned == 2
-    before = read_rows(tmp_path / "scan.sqlite")
-    assert run("photos/../photos").scanned == 0
-    assert read_rows(tmp_path / "scan.sqlite") == before
-    photo.write_bytes(encoded(picture("blue")))
-    assert run("photos/../photos", photo.parent).scanned == 1
-    now = [row for row in read_rows(tmp_path / "scan.sqlite") if row["seen"] is None]
-    assert sorted(row["source"] for row in now) == sorted(row["source"] for row in before)
+def test_a_photo_that_is_named_twice_gets_one_row(run: Run, photo_folder: MakeFolder) -> None:
+    photo = photo_folder("red") / "000_red.jpg"
+    summary = run(photo, photo)
+    assert (summary.scanned, summary.repeated) == (1, 1)
 
 
 def test_thumbnails_of_leads_alone_are_kept(

@@ -9,9 +9,7 @@ from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
 from recognizer.desk.queue import ConflictError, Queue
 from recognizer.desk.views import View
 from recognizer.policy.values import Decision
-from recognizer.rows import ScanFile
 from recognizer.rows.records import location_of
-from recognizer.rows.similar import find_copies
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import (
     CONFIRMED,
@@ -212,8 +210,6 @@ def test_only_images_with_pixels_have_near_copies(scan: Path) -> None:
         assert [said.sha256 for said in said_in(scan)] == [None]  # it shows nothing
         assert queue.outcomes_of(queue.claim("Anna", View())) == []
         assert len(names(queue)) == 2
-    with ScanFile(scan) as file:
-        assert [*find_copies(file)] == []
 
 
 def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
