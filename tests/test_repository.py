@@ -128,11 +128,22 @@ def test_ci_runs_what_the_readme_says() -> None:
     (commands,) = re.findall(r"```console\n(make.*?)```", install, re.DOTALL)
     promised = [line.split("#")[0].strip() for line in commands.splitlines()]
     assert promised == ["make demo", "make test"]
-    steps = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "make" in line]
+    run = (ROOT / ".ci" / "run").read_text("utf-8")
+    steps = re.findall(r"^make .*", run, re.MULTILINE)
     assert steps == ["make check", "make test"]
     assert all(f"`{step}`" in install for step in steps)
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8")
-    assert all(f"- run: {step}\n" in workflow for step in steps)
+    assert all(f"- run: {step}\n" in workflow for step in (*steps, *promised))
+
+
+def test_constraints_are_names_and_versions_alone_and_of_all_that_make_installs() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [re.fullmatch(r"([a-z0-9-]+)==[\w.]+( ; .*)?", line) for line in lines if line[0] != "#"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = PROJECT["project"]["dependencies"] + extras["dev"] + extras["docs"] + extras["lab"]
+    names = {re.split(r"[\[>]", line)[0] for line in wanted} - {PROJECT["project"]["name"]}
+    assert names <= {pin[1] for pin in pins if pin}
+    assert all(pins)
 
 
 def test_containers_ask_for_extras_that_exist() -> None:
