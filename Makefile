@@ -92,7 +92,7 @@ format: $(DEV) ## Put the code in its format and mend what can be mended by itse
 	$(BIN)/ruff check --fix .
 
 constraints: | $(UV) ## Renew the versions that the other targets install
-	UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 \
+	UV_FIND_LINKS= $(UV) pip compile --quiet --universal --fork-strategy fewest --upgrade --python-version 3.11 \
 		--extra dev --extra docs --extra lab --no-annotate --custom-compile-command 'make constraints' \
 		--output-file constraints.txt pyproject.toml
 
