@@ -1,9 +1,8 @@
 """A server on the loopback that speaks as much of S3 as a scan asks: list, HEAD, GET of a range."""
 
 import re
-import urllib.parse
-from bisect import bisect_right
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 MAX_KEYS = 3
@@ -20,10 +19,7 @@ class S3Server(ThreadingHTTPServer):
         self.objects: dict[str, bytes] = {}
         self.is_busy = False
         self.requests = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://127.0.0.1:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -32,8 +28,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests += 1
-        url = urllib.parse.urlsplit(self.path)
-        bucket, _, key = urllib.parse.unquote(url.path).lstrip("/").partition("/")
+        url = urlsplit(self.path)
+        bucket, _, key = unquote(url.path).lstrip("/").partition("/")
         if self.server.is_busy:
             self.reply(503, b"")
         elif not any(name.startswith(f"{bucket}/") for name in self.server.objects):
@@ -41,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif key:
             self.reply_object(self.server.objects.get(f"{bucket}/{key}"))
         else:
-            self.reply_list(f"{bucket}/", dict(urllib.parse.parse_qsl(url.query)))
+            self.reply_list(f"{bucket}/", dict(parse_qsl(url.query)))
 
     do_HEAD = do_GET  # noqa: N815 - the name that the base class calls
 
@@ -59,22 +55,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(200, data)
 
     def reply_list(self, bucket: str, query: dict[str, str]) -> None:
-        names = sorted(name.removeprefix(bucket) for name in self.server.objects)
-        keys = [key for key in names if key.startswith(query.get("prefix", ""))]
-        start = bisect_right(keys, query.get("continuation-token", ""))
-        page = keys[start : start + MAX_KEYS]
-        cut = start + MAX_KEYS < len(keys)
-        entries = "".join(
-            f"<Contents><Key>{escape(urllib.parse.quote(key))}</Key>"
-            f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>0</ETag>"
-            f"<Size>{len(self.server.objects[bucket + key])}</Size></Contents>"
-            for key in page
-        )
-        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if cut else ""
-        xml = (
-            f"<ListBucketResult><EncodingType>url</EncodingType>{entries}"
-            f"<IsTruncated>{str(cut).lower()}</IsTruncated>{token}</ListBucketResult>"
-        )
+        prefix, after = bucket + query.get("prefix", ""), query.get("continuation-token", "")
+        names = sorted(name for name in self.server.objects if name.startswith(prefix))
+        keys = [key for name in names if (key := name.removeprefix(bucket)) > after]
+        page = [f"<Contents><Key>{quote(key)}</Key></Contents>" for key in keys[:MAX_KEYS]]
+        if len(keys) > MAX_KEYS:
+            last = escape(keys[MAX_KEYS - 1])
+            page += ["<IsTruncated>true</IsTruncated>"]
+            page += [f"<NextContinuationToken>{last}</NextContinuationToken>"]
+        xml = f"<List><EncodingType>url</EncodingType>{''.join(page)}</List>"
         self.reply(200, xml.encode())
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
