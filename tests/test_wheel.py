@@ -40,7 +40,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
     package = unpacked / "recognizer"
     for name in (
         "py.typed",
-        "lab/evaluation/model_card.md.j2",
+        "lab/training/model_card.md.j2",
         "desk/templates/queue.html.j2",
         "desk/templates/case.html.j2",
         "desk/static/app.js",
