@@ -221,7 +221,6 @@ class Decider:
         values = {name: getattr(triage, name) for name in _OF_TRIAGE}
         return {
             **values,
-            "image_decision": triage.decision,
             "leads": tuple(leads),
             "policy": policy,
         }

@@ -38,7 +38,6 @@ class Listing:
     reports: int | None
     description: str | None
     decision: Decision
-    image_decision: Decision
     product: str | None
     score: float | None
     keywords: tuple[KeywordHit, ...]
@@ -79,7 +78,6 @@ class Listing:
             listing=listing,
             **values,
             decision=best.decision,
-            image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
             keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),
             why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:_MAX_REASONS],
             best=best.source if images else None,
@@ -148,11 +146,11 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
 
 # --- images that people confirmed or rejected -----------------------------------------------------
 
-_LAST = """
-SELECT sha256, judgement = 'confirmed', label, note, reviewer, time FROM standing
-WHERE number IN (SELECT substr(max(moment), -12) + 0 FROM standing WHERE sha256 IS NOT NULL
-  GROUP BY sha256)
-  AND judgement IN ('confirmed', 'rejected')
+_LATEST = """
+SELECT sha256, judgement = 'confirmed', label, note, reviewer, time FROM (
+  SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY moment DESC) AS newest
+  FROM standing WHERE sha256 IS NOT NULL)
+WHERE newest = 1 AND judgement IN ('confirmed', 'rejected')
 """
 
 
@@ -174,7 +172,7 @@ class DecidedImage(NamedTuple):
 
 def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:
     """Yield the images that were decided, in the order of the scan, each content once."""
-    decided = {sha256: values for sha256, *values in scan.select(_LAST)}
+    decided = {sha256: values for sha256, *values in scan.select(_LATEST)}
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (json.dumps([*decided]),)):
         if (values := decided.pop(row.sha256, None)) is not None:
             is_confirmed, *others = values

@@ -109,7 +109,8 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     listing = values_of(row.item or {})
     product, unproven, score = ranking.of(row)
     return {
-        **{name: getattr(row, name) for name in ("decision", "image_decision", "audit")},
+        "decision": row.decision,
+        "audit": row.audit,
         "gone": None if row.gone is None else as_utc(row.gone),
         "score": score,
         "unproven": unproven,

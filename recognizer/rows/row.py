@@ -62,7 +62,6 @@ class Row:
         known: The known items that it is near, the nearest first; null if there was no bank.
         bank: The bank of known items that it was compared with, or null.
         audit: The probability with which it was drawn for the audit sample, or null.
-        image_decision: The decision without the keywords and reports of its listing.
         keywords: The policy's keywords that the listing has, and in which columns.
         gone: When a scan of all of its folder or table did not meet it any more, or null.
     """
@@ -92,15 +91,13 @@ class Row:
     known: tuple[KnownMatch, ...] | None
     bank: Reference | None
     audit: Score | None = None
-    image_decision: Decision
     keywords: tuple[KeywordHit, ...]
     gone: Annotated[datetime, Meta(tz=True)] | None = None
 
     def __post_init__(self) -> None:
         failed = self.status is Status.FAILED
-        for decision in (self.decision, self.image_decision):
-            if decision is Decision.CLEAR if failed else decision is Decision.UNSCORED:
-                raise ValueError(f"decision {decision} of an image whose status is {self.status}")
+        if self.decision is (Decision.CLEAR if failed else Decision.UNSCORED):
+            raise ValueError(f"decision {self.decision} of an image of status {self.status}")
 
     @property
     def is_unread(self) -> bool:
@@ -116,11 +113,6 @@ class Row:
     def is_lead(self) -> bool:
         """Whether somebody should look at the image."""
         return self.decision in {Decision.REVIEW, Decision.PRIORITY}
-
-    @property
-    def is_image_lead(self) -> bool:
-        """Whether it is a lead by itself, without the keywords and the reports of its listing."""
-        return self.image_decision in {Decision.REVIEW, Decision.PRIORITY}
 
     @property
     def lead_labels(self) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ CREATE TABLE image (
   height INTEGER,
   frames INTEGER,
   decision TEXT NOT NULL,
-  image_decision TEXT NOT NULL,
   place INTEGER NOT NULL GENERATED ALWAYS AS (  -- of the decision in the queue
     CASE decision WHEN 'priority' THEN 0 WHEN 'review' THEN 1 WHEN 'unscored' THEN 2 ELSE 3 END) VIRTUAL,
   score REAL,                       -- the one that it is ranked by: of a lead, else of a family
@@ -149,36 +148,37 @@ FROM (
   GROUP BY unit
 ) AS whole JOIN image AS best ON best.id = whole.best;
 
--- What people said last of each entry, and still say: of the listing, or of one of its lead images where
--- they saw no listing. An image that came later, and of which nobody has said anything, opens it again,
--- unless it was confirmed. A date that is far ahead of now came from a wrong clock, so that no image is
--- later: what was said then stands for the images that it names.
+-- Outcomes that were not withdrawn; the one of the latest moment counts, of equally late ones the last
+-- added. A date that is far ahead of now came from a wrong clock.
 CREATE VIEW standing AS
 SELECT *, iif(time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+1 day'), '', time)
-  || printf(' %012d', number) AS moment  -- the latest counts; of equally late ones the last added
+  || printf(' %012d', number) AS moment
 FROM outcome WHERE occasion != 'withdrawal'
   AND NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.withdraws = outcome.id);
 
+-- The latest outcome of each entry: of its listing, or of one of its lead images without naming a listing.
+-- A lead that came later, and of which there is no outcome, opens the entry again, unless it was
+-- confirmed. After an outcome by a clock far ahead no image comes later: it counts for the images it names.
 CREATE VIEW verdict AS
 SELECT unit, standing.number AS number, judgement, reviewer, time
 FROM (
   SELECT unit, name, CASE section WHEN 'audit' THEN
-      (SELECT max(moment) FROM standing
-        WHERE sha256 = (SELECT sha256 FROM image WHERE image.id = best))
-    ELSE max(
-      ifnull((SELECT max(moment) FROM standing WHERE listing = name AND occasion != 'audit'), ''),
-      ifnull((SELECT max(moment) FROM standing WHERE listing IS NULL AND occasion != 'audit'
-        AND sha256 IN (SELECT sha256 FROM image WHERE image.unit = entry.unit
-          AND image_decision IN ('priority', 'review'))), ''))
-    END AS moment
+      (SELECT number FROM standing WHERE sha256 = (SELECT sha256 FROM image WHERE image.id = best)
+        ORDER BY moment DESC LIMIT 1)
+    ELSE
+      (SELECT number FROM standing WHERE occasion != 'audit' AND (listing = name
+          OR (listing IS NULL AND sha256 IN (SELECT sha256 FROM image
+            WHERE image.unit = entry.unit AND place < 2)))
+        ORDER BY moment DESC LIMIT 1)
+    END AS latest
   FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
-) AS last JOIN standing ON standing.number = substr(last.moment, -12) + 0
+) AS of_entry JOIN standing ON standing.number = latest
 WHERE judgement = 'confirmed' OR NOT EXISTS (
-  SELECT 1 FROM image WHERE image.unit = last.unit AND gone IS NULL AND image_decision IN ('priority', 'review')
+  SELECT 1 FROM image WHERE image.unit = of_entry.unit AND place < 2 AND gone IS NULL
     AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
     AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
-        AND ifnull(outcome.listing, last.name) = last.name));
+        AND ifnull(outcome.listing, of_entry.name) = of_entry.name));
 
 CREATE VIEW level (place, decision) AS
   VALUES (0, 'priority'), (1, 'review'), (2, 'unscored'), (3, 'clear');
@@ -193,7 +193,7 @@ WHERE section = 'queue'
 ORDER BY {queue_order}, best;
 
 CREATE VIEW rows AS
-SELECT image.id, source, listing, status, reason, decision, image_decision, score, product, why, title,
+SELECT image.id, source, listing, status, reason, decision, score, product, why, title,
   seller, price, currency, url, reports, listed, sha256, phash, format, width, height, frames, scores,
   family, leads, regions, known, keywords, audit, detail, item, gone,
   model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time

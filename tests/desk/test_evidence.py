@@ -264,7 +264,6 @@ def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
         folder / "green.png",
         item={"id": "L9", "title": "real ivory"},
         decision=Decision.REVIEW,
-        image_decision=Decision.CLEAR,
         keywords=(KeywordHit(keyword="ivory", column="title"),),
     )
     scan = write_scan(tmp_path / "scan.sqlite", [row])

@@ -31,7 +31,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, tiny_bundle: Pa
         unproven("unproven", 0.995),
         replace(listing("old", 0.7), time=NOW - timedelta(days=9)),
         listing("young", 0.7),
-        replace(listing("by reports", 0.2, reports=3), leads=(), image_decision=Decision.CLEAR),
+        replace(listing("by reports", 0.2, reports=3), leads=()),
         listing("reported", 0.5, reports=2),
         replace(unproven("two photos", 0.9), source="a.jpg"),
         replace(listing("two photos", 0.8), source="b.jpg"),

@@ -70,7 +70,6 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
         policy=Reference(name="default", digest="0" * 64),
         preprocessing=1,
         time=NOW,
-        image_decision=decision,
         keywords=(),
         **nothing,
     )

@@ -46,7 +46,7 @@ def test_the_highest_decision_counts(
 ) -> None:
     rows = [photo(f"{i}.jpg", level, id="a") for i, level in enumerate(decisions)]
     (row,) = listings_of(tmp_path, *rows)
-    assert (row.status, row.decision, row.image_decision) == (status, decision, decision)
+    assert (row.status, row.decision) == (status, decision)
     assert (row.images, row.failed) == (len(rows), decisions.count("unscored"))
     assert row.scored == row.images - row.failed
     assert row.lead_images == decisions.count("review") + decisions.count("priority")
@@ -125,7 +125,7 @@ def test_a_listing_without_images_is_a_row_too(tmp_path: Path) -> None:
         without_image("t.csv!/3", "review", id=3),
         photo("c.jpg", "clear", id=3),  # it has one now
     )
-    assert (text.listing, text.decision, text.image_decision) == ("1", "review", "unscored")
+    assert (text.listing, text.decision) == ("1", "review")
     assert (text.images, text.failed, text.best, text.photos) == (0, 0, None, ())
     assert (both.listing, both.decision, both.status) == ("2", "unscored", "failed")
     assert (silent.listing, silent.decision, silent.images) == ("3", "clear", 1)

@@ -282,7 +282,7 @@ def test_an_image_with_a_lead_stands_for_a_listing_that_reports_have_raised(
 ) -> None:
     item = {"id": 1, "reports": 3}
     # Reports raise all images; only one is a lead, of a product without evidence.
-    raised = {"item": item, "leads": (), "image_decision": Decision.CLEAR, "why": ("3 reports",)}
+    raised = {"item": item, "leads": (), "why": ("3 reports",)}
     shows = {"item": item, "leads": (lead("ivory_raw", 0.3),)}
     rows = [bare_row("a.jpg", 0.2, "review", **raised), bare_row("b.jpg", 0.3, "review", **shows)]
     path = write_scan(tmp_path / "scan.sqlite", rows, with_evidence(bundle))

@@ -31,9 +31,8 @@ def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
         assert values[key] is None
     assert not row.is_lead
     assert (row.scores, row.family, row.leads, row.known) == (None, None, (), None)
-    for key in ("decision", "image_decision"):
-        with pytest.raises(ValueError, match="decision clear of an image"):
-            replace(row, **{key: Decision.CLEAR})
+    with pytest.raises(ValueError, match="decision clear of an image"):
+        replace(row, decision=Decision.CLEAR)
     with pytest.raises(ValueError, match="ok"):
         replace(row, status=Status.OK)
 

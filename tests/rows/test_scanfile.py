@@ -86,9 +86,7 @@ COMMON = {
     "keywords": st.lists(st.builds(KeywordHit, keyword=TEXT, column=TEXT), max_size=2).map(tuple),
 }
 FAILED = st.builds(
-    lambda decision, **fields: replace(
-        bare_row("x", 0, "unscored"), decision=decision, image_decision=decision, **fields
-    ),
+    lambda decision, **fields: replace(bare_row("x", 0, "unscored"), decision=decision, **fields),
     decision=st.sampled_from([Decision.UNSCORED, Decision.REVIEW, Decision.PRIORITY]),
     reason=st.sampled_from(Reason),
     **COMMON,
@@ -111,7 +109,6 @@ SCORED = st.builds(
     family=st.dictionaries(VALID, SCORES, max_size=2),
     leads=st.lists(LEADS, max_size=3).map(tuple),
     decision=st.sampled_from([Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY]),
-    image_decision=st.sampled_from([Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY]),
     regions=st.lists(
         st.builds(
             Region,

@@ -26,7 +26,7 @@ def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path: Path, cha
     """Also behind a restart, of which the page knows nothing."""
     scan = tmp_path / "scan.sqlite"
     rows = [replace(listing("A"), source="x.jpg", sha256=digest("x"))]
-    other = {"source": "y.jpg", "image_decision": Decision.CLEAR, "leads": ()}
+    other = {"source": "y.jpg", "decision": Decision.CLEAR, "leads": ()}
     rows.append(replace(rows[0], sha256=digest("y"), **other))
     write_scan(scan, rows)
     with served(scan) as base:

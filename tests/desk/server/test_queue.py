@@ -274,7 +274,7 @@ def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(
         listing("c", 0.8, price="€1.200,00", seller="adam", listed_at="2025-01-01"),
         listing("d", 0.2, price="ask", reports=3, listed_at="2024-01-01"),
     ]
-    write_scan(scan, [*rows[:3], replace(rows[3], leads=(), image_decision=Decision.CLEAR)])
+    write_scan(scan, [*rows[:3], replace(rows[3], leads=())])
     view = View.from_query(query)
     assert View.from_query(view.to_query()) == view
     with Queue(scan) as queue:
