@@ -45,7 +45,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.model.description import ModelFile, percent
 from recognizer.model.folders import MODEL_FILE
 from recognizer.scan.expansion import expand
-from recognizer.scan.items import Access
 from recognizer.scan.worker import Reader
 
 FORMS = (*EDITS, *TRICKS)
@@ -130,7 +129,7 @@ class Bench:
 
 def _scanned(files: Sequence[bytes], is_lead: Any) -> NDArray[np.bool_]:
     """Name each file photo.zip in a folder of its own, and see what a scan makes of it."""
-    found, reader = np.zeros(len(files), bool), Reader(Limits(), Access())
+    found, reader = np.zeros(len(files), bool), Reader(Limits())
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, str(number), "photo.zip") for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):

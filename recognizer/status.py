@@ -31,8 +31,8 @@ class Reason(StrEnum):
     READ_ERROR = "read_error"
     """The storage failed while the bytes were read."""
     SOURCE_REFUSED = "source_refused"
-    """It lies where a scan may not read: the web without permission, a private address, a place
-    that a table names outside its folder."""
+    """It lies where a scan may not read: on a host that is not allowed, or in a place that a table
+    names outside its folder."""
     CORRUPT_CONTAINER = "corrupt_container"
     """The table that names it is damaged there, or goes beyond a bound."""
     EMPTY = "empty"

@@ -28,10 +28,6 @@ ScanPolicyOption = Annotated[
     str | None,
     Option("--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the scan's own"),
 ]
-AllowHttpOption = Annotated[
-    bool, Option("--allow-http", help="Fetch http(s):// URLs, from public addresses only.")
-]
-
 OriginOption = Annotated[str | None, Option(help="The organisation that the items come from.")]
 
 _MODEL = "A model: the folder or the name of a bundle."
@@ -91,7 +87,7 @@ def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
 
 _OF_LAB = ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript")
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
+    "cloud": ("object stores such as s3://, the web", ("fsspec", "s3fs", "aiohttp")),
     "heif": ("HEIC photos", ("pillow_heif",)),
     "parquet": ("Parquet tables", ("pyarrow",)),
     "desk": ("the review server, cases", ("starlette", "uvicorn", "itsdangerous", "bagit")),

@@ -60,7 +60,15 @@ def scan_command(
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
-    allow_http: options.AllowHttpOption = False,
+    allow_host: Annotated[
+        list[str] | None,
+        Option(
+            metavar="HOST",
+            help="A host from which images of http(s):// URLs are read; repeatable. The scan's "
+            "file remembers it.",
+            show_default="none",
+        ),
+    ] = None,
     policy: options.ScanPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
@@ -126,7 +134,7 @@ def scan_command(
     from recognizer.model.bundle import load_bundle
     from recognizer.policy.values import Policy
     from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.scan import Access, ScanOptions, Shard, Skipped, expand
+    from recognizer.scan import ScanOptions, Shard, Skipped, expand
     from recognizer.scan.expansion import require_column
     from recognizer.scan.run import Lookahead
     from recognizer.scan.run import scan as run
@@ -150,7 +158,8 @@ def scan_command(
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
-            access=Access(allow_http=allow_http, root=image_root),
+            image_root=image_root,
+            allow_hosts=frozenset(allow_host or ()),
             timeout=timeout,
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ from typing import Any
 from recognizer._files import replacing
 from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, named
 from recognizer.desk.entries import Entries, Entry, Image
-from recognizer.desk.photos import Photos, Unavailable, read_original
+from recognizer.desk.photos import Photos, Unavailable
 from recognizer.desk.views import AUDIT, LEADS, OPEN, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
 from recognizer.rows.item_key import MEMBER
-from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
@@ -34,17 +33,16 @@ def write_report(
     *,
     outcomes: Path | None = None,
     title: str | None = None,
-    read: Callable[[Row], bytes] = read_original,
 ) -> None:
     """Write the review queue of a scan, in one step, as a file to read and to hand on.
 
-    The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
-    if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
+    The pictures are the thumbnails that the scan has kept, or are made of the images if these have
+    not changed. ``outcomes`` is None for those in the scan's file.
     """
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
         Entries(scan, outcomes) as entries,
-        Photos(entries.file, read, bundles) as photos,
+        Photos(entries.file, bundles) as photos,
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):

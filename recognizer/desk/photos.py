@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from recognizer._files import Closes
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
@@ -17,7 +18,8 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.scan import Access, Item
+from recognizer.scan import Item
+from recognizer.scan.options import allowed_hosts
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason, Status
 
@@ -45,9 +47,14 @@ _CHANGED = "The file has changed since the scan and is not what was scored."
 _UNDECODED = "The photo could not be decoded."
 
 
-def read_original(row: Row, *, allow_http: bool = False) -> bytes:
+def read_original(row: Row, allow_hosts: Collection[str] = ()) -> bytes:
     """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
-    return Reader(Limits(), Access(allow_http=allow_http)).read(Item.at(row.source))
+    return Reader(Limits(), allow_hosts).read(Item.at(row.source))
+
+
+def original_reader(file: ScanFile) -> Callable[[Row], bytes]:
+    """Return :func:`read_original` with the hosts that a scan's file allows."""
+    return partial(read_original, allow_hosts=allowed_hosts(file))
 
 
 def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
@@ -65,16 +72,11 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
 
 
 class Photos(Closes):
-    """Makes pictures of the bytes that ``read`` returns, or raises :class:`Unavailable`."""
+    """Makes pictures of the images of a scan's file, or raises :class:`Unavailable`."""
 
-    def __init__(
-        self,
-        file: ScanFile,
-        read: Callable[[Row], bytes] = read_original,
-        bundles: Sequence[Bundle] = (),
-    ) -> None:
+    def __init__(self, file: ScanFile, bundles: Sequence[Bundle] = ()) -> None:
         self._file = file
-        self._read = read
+        self._read = original_reader(file)
         self.bundles = {bundle.digest: bundle for bundle in bundles}
         self._recognizers: dict[str, GuardedRecognizer] = {}
         self._starting = threading.Lock()

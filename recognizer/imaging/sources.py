@@ -87,7 +87,8 @@ def refusal(error: Exception) -> Refused:
         # A library may raise the class without the number.
         kinds = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
         reason = _OS_REASONS.get(error.errno or kinds.get(type(error), 0), reason)
-    words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    unnamed = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    words = getattr(error, "strerror", None) or f"{unnamed}: {error}".removesuffix(": ")
     return Refused(reason, str(words)[:_MAX_DETAIL])
 
 

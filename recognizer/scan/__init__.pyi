@@ -1,5 +1,4 @@
 from recognizer.scan.expansion import expand as expand
-from recognizer.scan.items import Access as Access
 from recognizer.scan.items import Item as Item
 from recognizer.scan.items import Shard as Shard
 from recognizer.scan.items import Skipped as Skipped

@@ -21,9 +21,8 @@ from recognizer.scan.items import (
     FileLocation,
     Item,
     Skipped,
-    StoreObject,
     TableLocation,
-    WebAddress,
+    Url,
     has_archive_suffix,
     has_image_suffix,
     parse_location,
@@ -48,9 +47,8 @@ def expand(
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
 
-    An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
-    before anything is yielded; an unknown kind of store, and an only source without rows or an
-    image column, in their place.
+    An empty name and a pattern that matches nothing are a UsageError before anything is yielded; an
+    unknown kind of store, and an only source without rows or an image column, in their place.
     """
     options = options or ScanOptions()
     given = [os.fspath(name) for name in sources]
@@ -58,8 +56,6 @@ def expand(
         if not name:  # a variable of a script that is not set
             raise UsageError("a source without a name: '' is not a file, folder or URL")
         location = parse_location(name)
-        if isinstance(location, WebAddress) and not options.access.allow_http:
-            raise UsageError(f"{location}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
     return _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
@@ -101,8 +97,7 @@ class _Expansion:
         self.folders = [
             place
             for place in map(parse_location, self.names)
-            if isinstance(place, StoreObject)
-            or (isinstance(place, FileLocation) and os.path.isdir(place))
+            if isinstance(place, Url) or (isinstance(place, FileLocation) and os.path.isdir(place))
         ]
 
     def items(self) -> Iterator[Item]:
@@ -120,15 +115,15 @@ class _Expansion:
     def _of_name(self, given: str, *, is_listed: bool = False) -> Iterator[Item]:
         name = without_parents(given)
         match parse_location(name):
-            case WebAddress() as address:
-                yield Item(address)
-            case StoreObject() as place if is_listed and place.scheme not in BUCKET_SCHEMES:
+            case Url() as url if url.is_web:
+                yield Item(url)
+            case Url() as place if is_listed and place.scheme not in BUCKET_SCHEMES:
                 detail = f"{place.scheme}:// URLs in a list or table are not followed"
                 yield Item.failed(place, Reason.SOURCE_REFUSED, detail)
             # To ask the store of each entry of a list would take longer than to read it.
-            case StoreObject() as place if is_listed and not name.endswith("/"):
+            case Url() as place if is_listed and not name.endswith("/"):
                 yield from self._of_file(place)
-            case StoreObject() as place:
+            case Url() as place:
                 yield from self._below_url(place)
             case FileLocation() as location if not is_listed and _is_pattern(location):
                 for path in _matches(location):
@@ -181,7 +176,7 @@ class _Expansion:
         if is_whole:
             self.skipped.whole.append(str(table))
 
-    def _below_url(self, root: StoreObject) -> Iterator[Item]:
+    def _below_url(self, root: Url) -> Iterator[Item]:
         store = Store(root)
         try:
             if has_image_suffix(root) or store.is_object():

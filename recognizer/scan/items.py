@@ -5,7 +5,6 @@ A location is made once, from a name or by a walk. ``str(location)`` is the ``so
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections import Counter
@@ -46,8 +45,11 @@ class FileLocation(str):
     __slots__ = ()
 
 
-class _Url(str):
-    """A URL with all that is needed to read it; rows and messages have it without a password."""
+class Url(str):
+    """The URL of an object or a prefix in an object store, or of an image on the web.
+
+    It has all that is needed to read it; rows and messages have it without a password.
+    """
 
     __slots__ = ()
 
@@ -57,25 +59,17 @@ class _Url(str):
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 
-
-class WebAddress(_Url):
-    """An ``http://`` or ``https://`` URL."""
-
-    __slots__ = ()
-
-
-class StoreObject(_Url):
-    """The URL of an object or a prefix in an object store."""
-
-    __slots__ = ()
-
     @property
     def scheme(self) -> str:
         """The scheme of the URL, in lower case."""
         return self.partition("://")[0].lower()
 
+    @property
+    def is_web(self) -> bool:
+        return self.scheme in {"http", "https"}
 
-TableLocation: TypeAlias = FileLocation | StoreObject
+
+TableLocation: TypeAlias = FileLocation | Url
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +83,10 @@ class TableRow:
         return f"{self.table}{MEMBER}{self.name}"
 
 
-Location: TypeAlias = FileLocation | StoreObject | WebAddress | TableRow
+Location: TypeAlias = FileLocation | Url | TableRow
 
 
-def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
+def parse_location(name: str) -> FileLocation | Url:
     """Return the location that a path or URL names."""
     match = URL.match(name)
     scheme = match and match[1].lower()
@@ -100,7 +94,7 @@ def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
         return FileLocation(name)
     if scheme == "file":
         return FileLocation(unquote(urlsplit(name).path, errors="surrogateescape"))
-    return WebAddress(name) if scheme in {"http", "https"} else StoreObject(name)
+    return Url(name)
 
 
 def has_image_suffix(name: str) -> bool:
@@ -161,7 +155,7 @@ class Item:
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        return isinstance(self._unread, StoreObject | WebAddress)
+        return isinstance(self._unread, Url)
 
 
 @dataclass(slots=True)
@@ -205,51 +199,3 @@ class Shard:
             name = listing_of(item.columns, listing_column) or item.source
             if item_key(name, None) % self.count == self.number - 1:
                 yield item
-
-
-# --- permission ----------------------------------------------------------------------------------
-
-IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Beside what ipaddress knows, which differs between its versions.
-_NEVER = (
-    ipaddress.ip_network("192.0.0.0/24"),
-    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
-)
-_IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
-
-
-def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
-    if isinstance(address, ipaddress.IPv4Address):
-        yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    elif address in _NAT64:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    else:
-        yield address
-        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Places that a scan may read from: the web, and for paths in tables a folder or a prefix.
-
-    Without a ``root``, a table may name files of its own folder and of folders that are sources.
-    """
-
-    allow_http: bool = False
-    root: str | None = None
-
-    def refusal(self, address: IpAddress, port: int) -> str | None:
-        """Return why an address may not be connected to; None if anybody can reach it."""
-        if port not in PORTS.values():
-            return f"port {port} is neither 80 nor 443"
-        for inner in _addresses_within(address):
-            is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
-            is_public &= inner.version == 4 or inner in _IPV6_IN_USE
-            if not is_public or any(inner in network for network in _NEVER):
-                return f"{address} is not a public address"
-        return None

@@ -1,9 +1,14 @@
 """The options of a scan, and what travels to its workers."""
 
+import json
 import math
+import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
+
+import msgspec
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
@@ -14,7 +19,7 @@ from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider
 from recognizer.rows.records import result_key
 from recognizer.rows.row import AuditSample
-from recognizer.scan.items import Access
+from recognizer.rows.scanfile import ScanFile
 from recognizer.status import DEADLY
 
 
@@ -32,7 +37,8 @@ class ScanOptions:
     provider: str = "cpu"
     limits: Limits = field(default_factory=Limits)
     image_column: str | None = None
-    access: Access = field(default_factory=Access)
+    image_root: str | None = None
+    allow_hosts: frozenset[str] = frozenset()
     timeout: float = 30.0
     memory_limit: int | None = None
     batch: int = 0
@@ -42,6 +48,12 @@ class ScanOptions:
     known: KnownItems | None = None
 
     def __post_init__(self) -> None:
+        for host in self.allow_hosts:
+            if not re.fullmatch(r"[^/?#\\@\sA-Z]+", host):
+                raise UsageError(
+                    f"--allow-host {host}: a host in lower case, such as photos.example, or with "
+                    "its port, if a URL names one: localhost:8080"
+                )
         if self.workers < 0:
             raise UsageError(f"workers = {self.workers}: at least 1, or 0 for one on each CPU")
         if not 0 < self.timeout < math.inf:
@@ -51,10 +63,31 @@ class ScanOptions:
         if self.memory_limit and sys.platform != "linux":
             raise UsageError("a memory limit for workers needs Linux")
 
+    def with_settings_of(self, file: ScanFile) -> Self:
+        """Return the options with what the file of an earlier scan remembers."""
+        return replace(self, allow_hosts=self.allow_hosts | allowed_hosts(file))
+
+    def remember(self, file: ScanFile) -> None:
+        """Store in a scan's file what later scans and the desk need to read the same images."""
+        if self.allow_hosts:
+            file.set_setting("allow_hosts", json.dumps(sorted(self.allow_hosts)))
+
     @property
     def batch_size(self) -> int:
         """Images in one pass of the model: one on the CPU, where larger batches are no faster."""
         return self.batch or (1 if self.provider == "cpu" else GPU_BATCH)
+
+
+def allowed_hosts(file: ScanFile) -> frozenset[str]:
+    """Return the hosts from which a scan's file remembers that images may be read."""
+    return frozenset(_remembered(file, "allow_hosts"))
+
+
+def _remembered(file: ScanFile, name: str) -> list[str]:
+    try:
+        return msgspec.json.decode(file.setting(name) or "[]", type=list[str])
+    except msgspec.MsgspecError as error:
+        raise file.damaged(error) from error
 
 
 @dataclass(frozen=True, kw_only=True)

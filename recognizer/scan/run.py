@@ -49,11 +49,13 @@ def scan(
     options, rate = options or ScanOptions(), file.setting("audit_rate")
     if options.audit is None and rate:  # as before
         options = replace(options, audit=AuditSample(rate=float(rate), products=bundle.products))
+    options = options.with_settings_of(file)
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
     run = _ScanRun(items, payload, file, on_rows)
     pool = WorkerPool(payload)
     try:
         file.use_policy(policy)
+        options.remember(file)
         if payload.options.audit is not None:
             file.set_setting("audit_rate", str(payload.options.audit.rate))
         for done in pool.work(run.tasks()):

@@ -1,18 +1,29 @@
-"""Object stores, through fsspec, which a scan of files does not import."""
+"""Object stores and the web, through fsspec, which a scan of files does not import."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, cast
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import open_regular, refusing
-from recognizer.scan.items import FileLocation, StoreObject, TableLocation
+from recognizer.imaging.sources import Refused, open_regular, read_file, refusal, refusing
+from recognizer.scan.items import FileLocation, TableLocation, Url
+from recognizer.status import Reason
 
 BUCKET_SCHEMES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2"}
 )
 """Schemes whose URLs name a bucket or container, and no host that could be anywhere."""
+
+WEB_SECONDS = 20.0  # for an image from the web: less than a scan's timeout
+_CHUNK = 1 << 18
+_STATUSES = {
+    **dict.fromkeys((401, 403, 451), Reason.PERMISSION_DENIED),
+    **dict.fromkeys((404, 410), Reason.NOT_FOUND),
+}
+# No parser can take another host for the one of a URL that begins like this.
+_HOST = re.compile(r"https?://([^/?#\\@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 # All attempts together take less than a scan's timeout for an image.
@@ -26,15 +37,12 @@ _S3_CONFIG = {  # seconds; of reading, without a byte
 class Store:
     """The store of an object or a prefix; all methods raise :class:`Refused`."""
 
-    def __init__(self, place: StoreObject) -> None:
+    def __init__(self, place: Url) -> None:
         self.place = url = place
         is_s3 = place.scheme in _S3_SCHEMES
-        try:
-            import fsspec  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise MissingExtraError("fsspec", "cloud") from error
-        if "::" in url:  # it could lead anywhere, past the gate for the web
+        if "::" in url:  # it could lead anywhere
             raise UsageError(f"{url}: chained URLs are not followed")
+        fsspec = _fsspec()
         try:
             options = {}
             if is_s3:  # the user's own configuration takes precedence
@@ -71,13 +79,13 @@ class Store:
         with refusing():
             return bool(self._fs.info(self._path)["type"] == "file")
 
-    def objects_below(self) -> Iterator[StoreObject]:
+    def objects_below(self) -> Iterator[Url]:
         """Yield all objects below this one; S3 lists them by pages, other stores by folders."""
         base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         with refusing():
             for path in self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root):
-                yield StoreObject(base + path[len(root) :])
+                yield Url(base + path[len(root) :])
 
     def _pages(self, root: str) -> Iterator[str]:
         bucket, _, key = root.partition("/")
@@ -98,7 +106,53 @@ class Store:
                 yield f"{folder.rstrip('/')}/{name}"
 
 
+def _fsspec() -> Any:
+    try:
+        import fsspec  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("fsspec", "cloud") from error
+    return fsspec
+
+
 def opened(location: TableLocation) -> BinaryIO:
     if isinstance(location, FileLocation):
         return io.BufferedReader(open_regular(location))
     return Store(location).open()
+
+
+def read_url(url: Url, limits: Limits, allow_hosts: Collection[str]) -> bytes:
+    """Read an object of a store, or an image of the web if its host is allowed."""
+    return _fetch(url, limits, allow_hosts) if url.is_web else Store(url).read(limits)
+
+
+def _fetch(url: Url, limits: Limits, allow_hosts: Collection[str]) -> bytes:
+    """Fetch an image, by one request and without redirects, in :data:`WEB_SECONDS` at most."""
+    match = _HOST.match(url)
+    if match is None:
+        raise Refused(Reason.SOURCE_REFUSED, "not the URL of an image on the web")
+    if (host := match[1].lower()) not in allow_hosts:
+        raise Refused(Reason.SOURCE_REFUSED, f"the web needs --allow-host {host}")
+    fsspec = _fsspec()
+    try:
+        import aiohttp  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("aiohttp", "cloud") from error
+    web = fsspec.filesystem(
+        "http",
+        client_kwargs={"timeout": aiohttp.ClientTimeout(WEB_SECONDS), "auto_decompress": False},
+        headers={"Accept-Encoding": "identity"},
+        allow_redirects=False,
+    )
+    try:
+        # A size, and no blocks: the answer is read as it comes, without a request for its size.
+        with web.open(str.__str__(url), block_size=0, size=1) as answer:
+            if answer.r.status != 200:
+                raise Refused(Reason.READ_ERROR, f"HTTP {answer.r.status}")
+            return read_file(answer, limits, _CHUNK)
+    except Refused:
+        raise
+    except Exception as error:  # of any class, by fsspec or aiohttp
+        if isinstance(status := getattr(error, "status", None), int):
+            reason = _STATUSES.get(status, Reason.READ_ERROR)
+            raise Refused(reason, f"HTTP {status}") from error
+        raise refusal(error) from error

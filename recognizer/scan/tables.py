@@ -18,9 +18,9 @@ from recognizer.scan.items import (
     Item,
     Location,
     Skipped,
-    StoreObject,
     TableLocation,
     TableRow,
+    Url,
     has_image_suffix,
     parse_location,
     table_format,
@@ -54,12 +54,12 @@ class Table:
         self._given = options.image_column
         self._skipped = skipped
         self._is_only_source = is_only_source
-        root = options.access.root
+        root = options.image_root
         self._root = None if root is None else parse_location(root)
         places = [self._beside(""), *sources] if self._root is None else [self._root]
         folders = (p or os.curdir for p in places if isinstance(p, FileLocation))
         self._folders = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
-        urls = (place for place in places if isinstance(place, StoreObject))
+        urls = (place for place in places if isinstance(place, Url))
         self._prefixes = tuple(url.rstrip("/") + "/" for url in urls)
 
     def items(self) -> Iterator[Item]:
@@ -168,7 +168,7 @@ class Table:
         """Return why the table may not name a location; None if it may."""
         if isinstance(location, FileLocation) and not self._holds(location):
             return "a table may name images in its own folder alone: allow another by --image-root"
-        if not isinstance(location, StoreObject):
+        if not isinstance(location, Url) or location.is_web:  # whose host the reader checks
             return None
         if location.scheme not in BUCKET_SCHEMES:
             return f"{location.scheme}:// URLs in a list or table are not followed"
@@ -185,8 +185,8 @@ class Table:
 
 
 def _below(root: Location, path: str) -> TableLocation:
-    if isinstance(root, StoreObject):
-        return StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
+    if isinstance(root, Url):
+        return Url(f"{root.rstrip('/')}/{path.lstrip('/')}")
     return FileLocation(without_parents(os.path.join(str(root), path)))
 
 

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +19,9 @@ from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
-from recognizer.scan.items import Access, FileLocation, Item, StoreObject, WebAddress
+from recognizer.scan.items import FileLocation, Item, Url
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.stores import Store
+from recognizer.scan.stores import read_url
 from recognizer.status import Reason, Status
 
 
@@ -60,7 +60,7 @@ class Worker:
 
     def __init__(self, payload: WorkerPayload) -> None:
         self.payload = payload
-        self.reader = Reader(payload.options.limits, payload.options.access)
+        self.reader = Reader(payload.options.limits, payload.options.allow_hosts)
         self.recognizer = payload.make_recognizer()
 
     def work(self, tasks: Sequence[Task], send: Send) -> None:
@@ -168,9 +168,9 @@ _MAX_CONCURRENT = 8  # reads over a network
 class Reader:
     """Reads items; each worker has one. Remote items are read ahead, several at once."""
 
-    def __init__(self, limits: Limits, access: Access) -> None:
+    def __init__(self, limits: Limits, allow_hosts: Collection[str] = ()) -> None:
         self._limits = limits
-        self._access = access
+        self._allow_hosts = allow_hosts
         self._ahead: dict[int, Future[bytes]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
@@ -195,12 +195,8 @@ class Reader:
             match item.location:
                 case FileLocation() as path:
                     return read_path(path, self._limits)
-                case StoreObject() as place:
-                    return Store(place).read(self._limits)
-                case WebAddress() as url:
-                    from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
-
-                    return fetch(url, self._limits, self._access)
+                case Url() as url:
+                    return read_url(url, self._limits, self._allow_hosts)
                 case row:
                     raise Refused(Reason.NOT_FOUND, f"{row}: a row without an image")
         except RecognizerError as error:  # a store that only one item of many needs

@@ -14,6 +14,7 @@ from tests.conftest import refuse, run_python, succeed
 OWN_WORDS = {
     "--output": "what is written there",
     "--model": "the released one, or that which made the rows",
+    "--allow-host": "from which images are read, or under which browsers reach the desk",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--by": "by whom, or by what",

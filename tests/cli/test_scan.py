@@ -192,7 +192,7 @@ def test_tables_name_images_where_the_options_say(
     assert "could be read" not in result.stdout  # a new --output is not needed
     assert "not_found 1" in scan(table, "--image-root", photo.parent).stdout
     table.write_text("image\nhttps://photos.example/1.jpg\n")
-    assert "1.jpg: web URLs need --allow-http." in scan(table).stdout
+    assert "1.jpg: the web needs --allow-host photos.example." in scan(table).stdout
     for other in ("/etc/2.jpg", photo):  # and not one of an earlier table, kept or not
         table.write_text(f"image\n{other}\n")
         assert f"Refused: {other}" in scan(table).stdout
@@ -225,7 +225,7 @@ def test_tables_name_images_where_the_options_say(
         ("photo.jpg --model nowhere", "no bundle 'nowhere'"),
         ("photo.jpg *.gif", "nothing matches"),
         ("photo.jpg ''", "a source without a name"),
-        ("photo.jpg https://photos.example/a.jpg", "--allow-http"),
+        ("photo.jpg --allow-host https://photos.example", "a host in lower case"),
         ("photos/x/a.jpg", "recognizer: photos/x/a.jpg: no such file or folder\n"),
     ],
 )

@@ -257,14 +257,18 @@ def test_what_is_beyond_the_limits_is_said_at_the_top(
     assert said in page.text
 
 
-def test_failures_leave_the_old_page_and_no_scraps(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_failures_leave_the_old_page_and_no_scraps(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "pages" / "report.html"
     output.parent.mkdir()
     output.write_text("old")
     scan = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.6, "review")])
     fails = Mock(side_effect=UsageError("in the middle"))
-    with pytest.raises(UsageError, match="in the middle"):
-        write_report(scan, output, [recognizer.bundle], read=fails)
+    with monkeypatch.context() as patch:
+        patch.setattr("recognizer.desk.photos.read_original", fails)
+        with pytest.raises(UsageError, match="in the middle"):
+            write_report(scan, output, [recognizer.bundle])
     assert [p.name for p in output.parent.iterdir()] == ["report.html"]
     assert output.read_text() == "old"
     for place in (tmp_path / "nowhere" / "report.html", tmp_path):

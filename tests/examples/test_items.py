@@ -18,7 +18,7 @@ import pytest
 from examples import archives, embedded_images
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan import Access, Item
+from recognizer.scan import Item
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture, read_rows
@@ -51,7 +51,7 @@ def make_tar(path: Path, members: list[tuple[str, bytes]]) -> Path:
 
 def read(item: Item) -> bytes | Reason:
     try:
-        return Reader(LIMITS, Access()).read(item)
+        return Reader(LIMITS).read(item)
     except Refused as refused:
         return refused.reason
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,6 @@ def evidence_command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
-    allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Make a case, a BagIt bag: originals, scores, heat-maps and outcomes.
 
@@ -39,7 +37,7 @@ def evidence_command(
     from recognizer.cli.model import versions
     from recognizer.desk.evidence import PHOTOS, find_leads, write_case
     from recognizer.desk.outcomes import open_reviewed
-    from recognizer.desk.photos import read_original
+    from recognizer.desk.photos import original_reader
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind, bundles_behind
@@ -51,7 +49,7 @@ def evidence_command(
             rows,
             output,
             recognizer=Recognizer(bundle_behind(rows[0].model, bundles_behind(bundle))),
-            read=partial(read_original, allow_http=allow_http),
+            read=original_reader(file),
             outcomes_of=lambda row: stored.about(row.sha256, file.name_of(row)),
             thumbnail_of=file.thumbnail_of,
             scan=scan.name,

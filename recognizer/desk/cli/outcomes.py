@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +87,6 @@ def dataset(
             show_default="they are left out",
         ),
     ] = None,
-    allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Write the confirmed and rejected images with a manifest.
 
@@ -96,7 +94,7 @@ def dataset(
     """
     from recognizer.desk.decided import write_dataset
     from recognizer.desk.outcomes import open_reviewed
-    from recognizer.desk.photos import read_original
+    from recognizer.desk.photos import original_reader
     from recognizer.errors import counted
     from recognizer.taxonomy import load_taxonomy, unknown_name
 
@@ -105,8 +103,7 @@ def dataset(
     if rejected_as is not None and labels[rejected_as].family is not None:
         raise UsageError(f"--rejected-as: {rejected_as!r} is a product")
     with open_reviewed(scan, outcomes) as (file, _), show_progress(f"Writing {output}"):
-        read = partial(read_original, allow_http=allow_http)
-        written = write_dataset(file, output, read, rejected_as)
+        written = write_dataset(file, output, original_reader(file), rejected_as)
     for label, count in sorted(written.labels.items()):
         typer.echo(f"{count:6}  {label}")
     typer.echo(f"Wrote {output}: {counted(written.labels.total(), 'image')}")

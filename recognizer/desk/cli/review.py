@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +39,6 @@ def review_command(
     allow_host: Annotated[
         list[str] | None, Option(help="A host name in the address that browsers open; repeatable.")
     ] = None,
-    allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:
     """Serve the review queue of a scan to a team, who work through it in the browser.
@@ -54,7 +52,7 @@ def review_command(
     import uvicorn
 
     from recognizer.desk.app import make_app
-    from recognizer.desk.photos import Photos, read_original
+    from recognizer.desk.photos import Photos
     from recognizer.desk.queue import Queue
     from recognizer.desk.security import MIN_TOKEN, is_loopback
 
@@ -69,7 +67,7 @@ def review_command(
         opened = Queue(scan, outcomes)
     with (
         opened as queue,
-        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
+        Photos(queue.file, bundles) as photos,
         _listening(host, port) as listening,
     ):
         port = listening.getsockname()[1]

@@ -4,7 +4,7 @@ from typing import Any
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
@@ -16,7 +16,7 @@ LIMITS = Limits(max_bytes=20_000)
 
 def read(item: Item) -> bytes | Reason:
     try:
-        return Reader(LIMITS, Access()).read(item)
+        return Reader(LIMITS).read(item)
     except Refused as refused:
         return refused.reason
 

@@ -14,7 +14,7 @@ from recognizer.cli import ExitCode
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.rows.records import to_json
-from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import FileLocation, Item, Skipped
 from recognizer.scan.tables import Table
 from recognizer.scan.worker import Reader
@@ -96,15 +96,15 @@ def test_a_table_leads_nowhere_else(opened: Any) -> None:
     assert "--image-root" in found["/etc/shadow"].detail
     assert "--image-root" in found["s3://bucket/a.jpg"].detail
     assert found["a.jpg"].reason is None
-    found = opened("places.csv", access=Access(root="/etc"))
+    found = opened("places.csv", image_root="/etc")
     assert found["/etc/shadow"].reason is found["/etc/a.jpg"].reason is None
     assert found["s3://bucket/a.jpg"].reason is REFUSED
-    found = opened("places.csv", access=Access(root="/etc/none"))
+    found = opened("places.csv", image_root="/etc/none")
     assert Counter(reasons(found).values()) == {REFUSED: 4, None: 1}
     two = b"image\ns3://bucket/a.jpg\nb.jpg\n"
-    found = opened("two.csv", two, access=Access(root="s3://bucket"))
+    found = opened("two.csv", two, image_root="s3://bucket")
     assert reasons(found) == {"s3://bucket/a.jpg": None, "s3://bucket/b.jpg": None}
-    found = opened("places.csv", access=Access(root="s3://buck"))
+    found = opened("places.csv", image_root="s3://buck")
     assert found["s3://bucket/a.jpg"].reason is REFUSED
 
 
@@ -174,7 +174,7 @@ def test_any_bytes_end_in_rows(suffix: str, cases: int, tmp_path: Path) -> None:
     @given(altered(bases))
     def ends_in_rows(data: bytes) -> None:
         path.write_bytes(data)
-        reader = Reader(LIMITS, Access())
+        reader = Reader(LIMITS)
         *items, last = expand([str(path), f"{tmp_path}/none.jpg"], ScanOptions(limits=LIMITS))
         assert last.source.endswith("none.jpg")
         for item in items:

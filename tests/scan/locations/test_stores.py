@@ -14,7 +14,7 @@ import s3fs
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.scan import ScanOptions, expand
-from recognizer.scan.items import Access, Item, Skipped
+from recognizer.scan.items import Item, Skipped
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, contents, read
 from tests.scan.locations.s3_server import S3Server
@@ -132,16 +132,16 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
     assert contents(os.fspath(tmp_path / "t.csv")) == {str(path): RED}
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "sqlite", "https", "ftp"])
+@pytest.mark.parametrize("scheme", ["postgresql", "sqlite", "ftp"])
 def test_a_password_is_used_and_never_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str
 ) -> None:
     monkeypatch.setattr("fsspec.core.url_to_fs", opened := Mock(side_effect=ValueError("no store")))
     url, shown = (f"{scheme}://user{part}@host:80/a.jpg" for part in (":s3cr:t@word", ""))
     (table := tmp_path / "t.csv").write_text(f"id,url\n1,{url}\n")
-    (row,) = expand([table], ScanOptions(access=Access(allow_http=True)))
+    (row,) = expand([table], ScanOptions())
     with pytest.raises(UsageError, match=f"{shown}: ") as caught:
         [*expand([url])]
     assert row.source == shown
     assert "s3cr" not in f"{row.detail}{caught.value}"
-    assert [call.args for call in opened.mock_calls] == [(url,)] * (scheme != "https")
+    assert [call.args for call in opened.mock_calls] == [(url,)]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
-from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.records import plain
 from recognizer.status import Reason
@@ -291,7 +291,7 @@ def test_an_image_is_the_same_from_any_root_unless_a_link_is_on_the_way(tmp_path
     (tmp_path / "t" / "link").symlink_to(tmp_path / "elsewhere" / "deep")
     paths = [{"image": "../p/a.jpg"}, {"image": "link/../b.jpg"}, {"image": "../p/\0.jpg"}]
     table = write(tmp_path / "t" / "t.jsonl", paths)
-    before, after = items_of(table), items_of(table, access=Access(root=str(tmp_path / "p")))
+    before, after = items_of(table), items_of(table, image_root=str(tmp_path / "p"))
     assert [one.reason for one in before] == [Reason.SOURCE_REFUSED] * 2 + [None]
     sources = [f"{tmp_path}/p/a.jpg", f"{tmp_path}/t/link/../b.jpg"]
     assert [one.source for one in before[:2]] == sources
