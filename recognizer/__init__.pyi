@@ -5,8 +5,7 @@ from recognizer.guarded import GuardedRecognizer as GuardedRecognizer
 from recognizer.imaging import ImageSource as ImageSource
 from recognizer.imaging import Limits as Limits
 from recognizer.imaging.thumbnail import draw_heatmap as draw_heatmap
-from recognizer.known.matches import KnownItems as KnownItems
-from recognizer.known.matches import share_bank as share_bank
+from recognizer.known import KnownItems as KnownItems
 from recognizer.model.bundle import Bundle as Bundle
 from recognizer.model.bundle import load_bundle as load_bundle
 from recognizer.policy.values import Decision as Decision

@@ -28,7 +28,6 @@ _LOCK_ERRORS = (
 _SAFE = "what was written so far is safe, and the same command goes on"
 _NAMES = {
     0x574C5343: "the file of a scan or of outcomes",  # WLSC
-    0x574C4B49: "a bank of known items",  # WLKI
 }
 
 

@@ -40,7 +40,6 @@ VERB_GROUPS = {
         "measure": ("desk.cli.outcomes", "Measure precision and misses, by outcomes."),
         "evidence": ("desk.cli.cases", "Make a case (BagIt): originals, scores, verdicts."),
         "verify": ("desk.cli.cases", "Check that a case was not changed."),
-        "bank": ("cli.bank", "Keep, merge and exchange known items."),
     },
     "Models": {
         "info": ("cli.model", "Describe a model, its labels, and the evidence for each."),
@@ -68,7 +67,6 @@ EXAMPLES = (
     "recognizer policy strict --toml > mine.toml",
     "recognizer outcomes dataset scan.sqlite decided/",
     "recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",
-    "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
     "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
     "recognizer evaluate bundles/own-v1 --data data/ --output evaluation.html",
     "recognizer train --data data/ --output runs/mine",

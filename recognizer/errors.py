@@ -8,7 +8,6 @@ with a file that the program wrote.
 import os
 
 __all__ = [
-    "BankError",
     "BundleDigestError",
     "BundleError",
     "BundleNotFoundError",
@@ -79,10 +78,6 @@ class ScanFileError(RecognizerError):
 
 class ScanFileChangedError(ScanFileError):
     """The file of a scan was removed, replaced or truncated while a scan wrote it."""
-
-
-class BankError(RecognizerError):
-    """A bank of known items, or an exchange file, that cannot be used."""
 
 
 class DatasetError(RecognizerError):

@@ -19,9 +19,7 @@ from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.listings import decided_images
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
 
-SMALL = (
-    r"model|policy|bank|level|setting|hold|skip|whole|sqlite_\w+"  # or what another step selected
-)
+SMALL = r"model|policy|level|setting|hold|skip|whole|sqlite_\w+"  # or what another step selected
 _SCAN = re.compile(rf"SCAN (?!(?:{SMALL})$)\w+$")
 _ROWS = 16  # of a scan; which plan SQLite makes does not depend on it
 WHOLE = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recognizer._process import DiedError, ProcessPool
-from recognizer.errors import BankError, MissingExtraError
+from recognizer.errors import MissingExtraError, PolicyError
 from tests.conftest import run_python
 
 
@@ -47,12 +47,12 @@ def test_a_request_whose_process_died_is_asked_once_more(tmp_path: Path) -> None
 def fail(_: list[Any], call: str, __: object) -> None:
     if call == "extra":
         raise MissingExtraError("fsspec", "cloud")
-    raise BankError(call)
+    raise PolicyError(call)
 
 
 def test_an_error_of_a_process_is_raised_here_and_the_process_goes_on() -> None:
     with ProcessPool(list, fail, processes=1, timeout=300) as pool:
-        for call, kind, words in (("extra", MissingExtraError, "cloud"), ("x", BankError, "^x$")):
+        for call, kind, words in (("extra", MissingExtraError, "cloud"), ("x", PolicyError, "^x$")):
             with pytest.raises(kind, match=words):
                 pool.submit(call).result()
         assert pool.stats()["replaced"] == 0

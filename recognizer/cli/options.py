@@ -28,7 +28,6 @@ ScanPolicyOption = Annotated[
     str | None,
     Option("--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the scan's own"),
 ]
-OriginOption = Annotated[str | None, Option(help="The organisation that the items come from.")]
 
 _MODEL = "A model: the folder or the name of a bundle."
 BundleArgument = Annotated[

@@ -8,7 +8,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,11 +107,13 @@ def scan_command(
         bool, Option("--retry-failed", help="Also retry decoder_crash, timeout and out_of_memory.")
     ] = False,
     known: Annotated[
-        Path | None, Option(metavar="BANK", help="Compare images with the known items of a bank.")
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Confirmed images, whose near-copies are leads: a scan with outcomes, or a .jsonl "
+            "file of `recognizer outcomes export`.",
+        ),
     ] = None,
-    match_rotations: Annotated[
-        bool, Option("--match-rotations", help="With --known: match in any orientation.")
-    ] = False,
     shard: Annotated[
         str | None, Option(metavar="I/N", help="Scan part I of N, for merge; no listing is split.")
     ] = None,
@@ -130,10 +132,9 @@ def scan_command(
     from recognizer.cli.results import counts, print_changes, print_results, progress_line
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
-    from recognizer.known.matches import share_bank
     from recognizer.model.bundle import load_bundle
     from recognizer.policy.values import Policy
-    from recognizer.rows import AuditSample, Ranking, ScanWriter
+    from recognizer.rows import AuditSample, Ranking, ScanWriter, load_known
     from recognizer.scan import ScanOptions, Shard, Skipped, expand
     from recognizer.scan.expansion import require_column
     from recognizer.scan.run import Lookahead
@@ -144,15 +145,10 @@ def scan_command(
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = _checked(output or default_output(sources))
     _require_sources(sources, image_root)
-    if match_rotations and known is None:
-        raise UsageError("--match-rotations needs --known")
     audit = None if audit_rate is None else AuditSample(rate=audit_rate, products=model.products)
     skipped = Skipped()
-    with _stoppable(output), ExitStack() as stack, ExitStack() as progress:
+    with _stoppable(output), ExitStack() as progress:
         show = progress.enter_context(show_progress("looking for images", quiet=quiet or as_json))
-        bank = stack.enter_context(
-            share_bank(known, match_rotations=match_rotations) if known else nullcontext()
-        )
         settings = ScanOptions(
             workers=workers,
             provider=provider,
@@ -165,7 +161,7 @@ def scan_command(
             rehash=rehash,
             retry_failed=retry_failed,
             audit=audit,
-            known=bank,
+            known=None if known is None else load_known(known),
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)

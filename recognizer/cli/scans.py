@@ -101,7 +101,7 @@ def merge_command(
     ],
     output: Annotated[Path, output_option("The merged file.")],
     allow_mixed: Annotated[
-        bool, Option("--allow-mixed", help="Merge rows of different models, policies or banks.")
+        bool, Option("--allow-mixed", help="Merge rows of different models or policies.")
     ] = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:

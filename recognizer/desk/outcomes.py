@@ -109,9 +109,7 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        values = self.to_json()
-        line = msgspec.json.encode(values)  # many times as fast, the same but for other letters
-        return (line if line.isascii() else _encode(values).encode()) + b"\n"
+        return _line_of(self.to_json())
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -127,6 +125,11 @@ class Outcome:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
             raise UsageError(f"not an outcome: {error}") from error
+
+
+def _line_of(values: dict[str, Any]) -> bytes:
+    line = msgspec.json.encode(values)  # many times as fast, the same but for other letters
+    return (line if line.isascii() else _encode(values).encode()) + b"\n"
 
 
 def plain_note(text: str) -> str:
@@ -158,7 +161,24 @@ _FORM_1 = (
     "withdraws",
 )
 _FIELDS = tuple(field.name for field in fields(Outcome))
-OUTCOMES = RecordKind(name="outcomes", columns=_FIELDS, cells=Outcome.to_json)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedOutcome:
+    """An outcome with its id, and the perceptual hash of its image for others to match."""
+
+    outcome: Outcome
+    phash: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        values = self.outcome.to_json()
+        return {"id": _id_of(values), **values, "phash": self.phash}
+
+    def to_json_line(self) -> bytes:
+        return _line_of(self.to_json())
+
+
+OUTCOMES = RecordKind("outcomes", ("id", *_FIELDS, "phash"), ExportedOutcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _VALUES = ", ".join("ifnull(?, '')" if name == "origin" else "?" for name in ("id", *_FIELDS))
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES ({_VALUES})"
@@ -251,6 +271,14 @@ def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile,
         if outcomes is not None:
             file.use_outcomes_of(outcomes)
         yield file, stored
+
+
+def exported_outcomes(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[ExportedOutcome]:
+    """Yield outcomes as they are exported, with the hashes of their images in a scan."""
+    statement = "SELECT phash FROM image WHERE sha256 = ? AND phash IS NOT NULL LIMIT 1"
+    for outcome in outcomes:
+        (phash,) = next(iter(scan.select(statement, (outcome.sha256,))), (None,))
+        yield ExportedOutcome(outcome, phash)
 
 
 def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator[Outcome]:

@@ -3,7 +3,6 @@ from recognizer.policy.listing import Keywords as Keywords
 from recognizer.policy.values import AlwaysReview as AlwaysReview
 from recognizer.policy.values import CandidateKind as CandidateKind
 from recognizer.policy.values import Decision as Decision
-from recognizer.policy.values import KnownRule as KnownRule
 from recognizer.policy.values import Lead as Lead
 from recognizer.policy.values import Policy as Policy
 from recognizer.policy.values import Probability as Probability

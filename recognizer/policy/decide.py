@@ -1,7 +1,7 @@
 """Apply a policy to a prediction: leads, a decision, and a sentence for each reason."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -10,7 +10,6 @@ from recognizer.policy.values import (
     Candidate,
     CandidateKind,
     Decision,
-    Finding,
     KnownMatch,
     Lead,
     Policy,
@@ -18,7 +17,7 @@ from recognizer.policy.values import (
     Threshold,
     Triage,
 )
-from recognizer.prediction import HASH_BITS, Prediction
+from recognizer.prediction import HASH_BITS, MAX_DISTANCE, Prediction
 from recognizer.status import Reason, Status
 
 
@@ -55,7 +54,7 @@ def decide(
     *,
     thresholds: Sequence[LeadThresholds] | None = None,
 ) -> Triage:
-    """Apply a policy to an image, the known items that it is near and its listing's own columns.
+    """Apply a policy to an image, the confirmed images that it is near, and its listing's columns.
 
     For many predictions, ``thresholds`` are those of :func:`thresholds_of`.
     """
@@ -66,11 +65,11 @@ def decide(
     else:
         if thresholds is None:
             thresholds = thresholds_of(bundle, policy)
-        leads = _leads(prediction, thresholds)
+        found = [*_leads(prediction, thresholds), *_known_leads(known, policy)]
+        found.sort(key=lambda one: -one[0].score)
+        leads = tuple(lead for lead, _ in found)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
-        why = tuple(_sentence(lead, prediction) for lead in leads)
-        triage = Triage(decision=decision, leads=leads, why=why)
-        triage = _with_known(triage, policy, known)
+        triage = Triage(decision=decision, leads=leads, why=tuple(why for _, why in found))
         triage = _always_reviewed(triage, prediction, policy, bundle.animals)
     return with_keywords(triage, policy, columns)
 
@@ -146,8 +145,10 @@ def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
     return tuple(result)
 
 
-def _leads(prediction: Prediction, thresholds: Sequence[LeadThresholds]) -> tuple[Lead, ...]:
-    leads = []
+def _leads(
+    prediction: Prediction, thresholds: Sequence[LeadThresholds]
+) -> Iterator[tuple[Lead, str]]:
+    """Yield the leads by scores, each with the sentence for it."""
     for entry in thresholds:
         score = _score(entry, prediction)
         if score > entry.review[0]:
@@ -161,8 +162,7 @@ def _leads(prediction: Prediction, thresholds: Sequence[LeadThresholds]) -> tupl
                 false_positive_rate=rate,
                 level=Decision.PRIORITY if is_priority else Decision.REVIEW,
             )
-            leads.append(lead)
-    return tuple(sorted(leads, key=lambda lead: -lead.score))
+            yield lead, _sentence(lead, prediction)
 
 
 def _score(entry: LeadThresholds, prediction: Prediction) -> float:
@@ -191,27 +191,23 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
     return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{where}"
 
 
-def _with_known(triage: Triage, policy: Policy, known: Sequence[KnownMatch]) -> Triage:
-    near = [match for match in known if match.distance <= policy.known.distance]
-    products = [m for m in near if m.finding is Finding.PRODUCT and m.label not in policy.ignore]
-    if products and policy.known.product != "nothing":
-        effect = Decision(policy.known.product)
-        strongest = max(triage.decision, effect, key=severity)
-        why = (*triage.why, _match_sentence(effect, products))
-        return replace(triage, decision=strongest, why=why)
-    cleared = [match for match in near if match.finding is Finding.CLEARED]
-    if cleared and not products and policy.known.cleared == "clear":
-        silenced = "; it would have been " + "; ".join(triage.why) if triage.why else ""
-        why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
-        return Triage(decision=Decision.CLEAR, why=why)
-    return triage
+def _known_leads(known: Sequence[KnownMatch], policy: Policy) -> Iterator[tuple[Lead, str]]:
+    """Yield a lead for the nearest confirmed image of each label, with the sentence for it."""
+    nearest: dict[str, KnownMatch] = {}
+    for match in sorted(known, key=lambda match: (match.distance, match.outcome)):
+        if match.label not in policy.ignore:
+            nearest.setdefault(match.label or UNLABELLED, match)
+    for name, match in nearest.items():
+        lead = Lead(
+            kind=CandidateKind.KNOWN,
+            name=name,
+            score=1 - match.distance / HASH_BITS,
+            threshold=1 - (MAX_DISTANCE + 1) / HASH_BITS,
+            false_positive_rate=None,
+            level=Decision.REVIEW,
+        )
+        apart = f"{match.distance} of {HASH_BITS} bits apart"
+        yield lead, f"review: {lead.title}: near the image of outcome {match.outcome}, {apart}"
 
 
-def _match_sentence(effect: Decision, matches: Sequence[KnownMatch]) -> str:
-    nearest = min(matches, key=lambda match: (match.distance, match.id))
-    label = f" ({nearest.label})" if nearest.label else ""
-    others = f", and {len(matches) - 1} more" if len(matches) > 1 else ""
-    return (
-        f"{effect}: near the known item {nearest.id}{label}, "
-        f"{nearest.distance} of {HASH_BITS} bits apart{others}"
-    )
+UNLABELLED = "confirmed"  # the name of a lead near an image that was confirmed without a label

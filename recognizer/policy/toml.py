@@ -72,7 +72,7 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
     default = _rule(values, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
     for kind, tables in parts.get("rules", {}).items():
-        if kind not in [*CandidateKind]:
+        if kind not in (CandidateKind.LABEL, CandidateKind.FAMILY):
             raise PolicyError(f"rules.{kind}: write [rules.label.{kind}] or [rules.family.{kind}]")
         for own_name, table in tables.items():
             try:

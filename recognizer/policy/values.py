@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
 from recognizer.policy.listing import KeywordHit, Keywords
-from recognizer.prediction import MAX_DISTANCE, Natural, Score
+from recognizer.prediction import Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
@@ -88,31 +88,12 @@ class Rule:
 
 
 class CandidateKind(StrEnum):
-    """Whether a name is a label's or a family's: a label and a family may have the same one."""
+    """What raised a lead: a label and a family may have the same name."""
 
     LABEL = "label"
     FAMILY = "family"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRule:
-    """The effect of a match with a known item (see :mod:`recognizer.known`).
-
-    ``product`` is the least decision on an image near a known product, ``cleared`` the one on an
-    image near cleared items alone; by default these change nothing, since a similar image is not
-    the same one. An image is near an item at a ``distance`` of 0 to 31 bits of 256, or less.
-    """
-
-    product: Literal["review", "priority", "nothing"] = "review"
-    cleared: Literal["nothing", "clear"] = "nothing"
-    distance: int = MAX_DISTANCE
-
-    def __post_init__(self) -> None:
-        for key, choices in _NEAR.items():
-            if (value := getattr(self, key)) not in choices:
-                raise PolicyError(f"{key} = {value}: one of {', '.join(choices)}")
-        if not 0 <= self.distance <= MAX_DISTANCE:
-            raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
+    KNOWN = "known"
+    """A confirmed image is near; no rule of a policy is of this kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +114,6 @@ class AlwaysReview:
             raise PolicyError(f"animals = {self.animals!r}: a probability, a number from 0 to 1")
 
 
-_NEAR = {"product": ("review", "priority", "nothing"), "cleared": ("nothing", "clear")}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """A platform's profile; :meth:`check` also checks the names in it.
@@ -150,7 +128,6 @@ class Policy:
     default: Rule = field(default_factory=Rule)
     rules: Mapping[tuple[CandidateKind, str], Rule] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
-    known: KnownRule = field(default_factory=KnownRule)
     keywords: Keywords = field(default_factory=Keywords)
     always_review: AlwaysReview = field(default_factory=AlwaysReview)
     actions: Mapping[Decision, str] = field(default_factory=dict)
@@ -225,7 +202,8 @@ class Lead:
     """A product or family that an image may show.
 
     ``score`` is its calibrated probability, 0 to 1, ``threshold`` the probability that it is over,
-    and ``false_positive_rate`` that of the threshold; None if the policy gives a probability.
+    and ``false_positive_rate`` that of the threshold; None if the policy gives a probability. Near
+    a confirmed image, ``name`` is the label of that, and ``score`` the share of equal bits.
     """
 
     kind: CandidateKind
@@ -237,34 +215,22 @@ class Lead:
 
     @property
     def title(self) -> str:
-        """The name, marked as a family's if it is one."""
-        return f"{self.name} (family)" if self.kind is CandidateKind.FAMILY else self.name
-
-
-class Finding(StrEnum):
-    """The outcome on a known item."""
-
-    PRODUCT = "product"
-    """It shows a wildlife product."""
-    CLEARED = "cleared"
-    """Somebody looked, and there was nothing to it."""
+        """The name, with its kind unless it is a label."""
+        return self.name if self.kind is CandidateKind.LABEL else f"{self.name} ({self.kind})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownMatch:
-    """A known item that an image is near.
+    """A confirmed image that an image is near.
 
-    ``distance`` is the number of bits, of 256, in which the hashes differ; ``transform`` says how
-    the image has to be turned or mirrored to be near the item.
+    ``distance`` is the number of bits, of 256, in which their hashes differ, ``outcome`` the id of
+    the outcome that confirmed it, with its ``label`` and ``note``.
     """
 
-    id: str
-    finding: Finding
+    distance: Natural
+    outcome: str
     label: str | None
     note: str | None
-    origin: str | None
-    distance: Natural
-    transform: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +248,6 @@ class Triage:
 
 _PARTS: Mapping[str, type] = {
     "default": Rule,
-    "known": KnownRule,
     "keywords": Keywords,
     "always_review": AlwaysReview,
 }

@@ -2,7 +2,7 @@
 
 import os
 
-from recognizer.known.index import near_copies
+from recognizer.imaging.near_copies import near_copies
 from recognizer.rows.scanfile import ScanFile
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from recognizer.known.matches import KnownItems
+from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, bundle_behind
 from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import Decision, Policy, Triage
@@ -133,19 +133,19 @@ def _changes(
 class Decider:
     """Decides on images of one model, new ones and rows, as one policy says.
 
-    A policy that names what the model does not know is a PolicyError. New rows may be compared with
-    a bank, and be drawn for an audit sample.
+    A policy that names what the model does not know is a PolicyError. Rows may be compared with
+    known items, and be drawn for an audit sample.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         policy: Policy,
-        bank: KnownItems | None = None,
+        known: KnownItems | None = None,
         audit: AuditSample | None = None,
     ) -> None:
         policy.check(bundle.taxonomy)
-        self._bundle, self._policy, self._bank, self._audit = bundle, policy, bank, audit
+        self._bundle, self._policy, self._known, self._audit = bundle, policy, known, audit
         thresholds = thresholds_of(bundle, policy)
         self._decide = partial(decide, bundle=bundle, policy=policy, thresholds=thresholds)
         self._members = {(t.candidate.kind, t.candidate.name): t.members for t in thresholds}
@@ -158,12 +158,15 @@ class Decider:
         regions_of: Callable[[str], Sequence[Region]] = lambda _: (),
     ) -> Row:
         """Make the row of an image, now, with the regions of what its leads may show."""
-        bank, is_scored = self._bank, prediction.status is not Status.FAILED
-        known = bank.match(prediction.phash, self._policy.known.distance) if bank else ()
-        triage = self._decide(prediction, known=known, columns=columns)
+        is_scored = prediction.status is not Status.FAILED
+        known = None
+        if self._known is not None and is_scored:
+            known = self._known.match(prediction.phash)
+        triage = self._decide(prediction, known=known or (), columns=columns)
         shown = dict.fromkeys(  # of a family, the likeliest of its products
-            max(self._members[lead.kind, lead.name], key=lambda name: prediction.scores[name])
+            max(members, key=lambda name: prediction.scores[name])
             for lead in triage.leads
+            if (members := self._members.get((lead.kind, lead.name)))
         )
         row = Row(
             source=source,
@@ -180,8 +183,7 @@ class Decider:
             model=self._bundle.reference,
             preprocessing=self._bundle.preprocessing,
             time=datetime.now(UTC).replace(microsecond=0),
-            known=known if bank and is_scored else None,
-            bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
+            known=known,
         )
         return row if self._audit is None else self._audit.drawn(row)
 
@@ -205,11 +207,20 @@ class Decider:
             frames=row.frames if region else None,
         )
         triage = self._decide(prediction, known=row.known or (), columns=row.item)
-        shown = {name for one in triage.leads for name in self._members[one.kind, one.name]}
+        shown = {
+            name for one in triage.leads for name in self._members.get((one.kind, one.name), ())
+        }
         regions = tuple(region for region in row.regions if region.label in shown)
         audit = row.audit if triage.decision is Decision.CLEAR else None
         row = replace(row, **self._of_triage(triage), regions=regions, audit=audit)
         return row if self._audit is None else self._audit.drawn(row)
+
+    def compared(self, row: Row) -> Row:
+        """Return a row with its matches among the known items, decided again if these changed."""
+        if self._known is None or row.status is Status.FAILED:
+            return row
+        known = self._known.match(row.phash)
+        return row if known == row.known else self.decided(replace(row, known=known))
 
     def _of_triage(self, triage: Triage) -> dict[str, Any]:
         """Return what a row has of the triage of its image."""

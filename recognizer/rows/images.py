@@ -42,7 +42,6 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
             values = image_values(row, ranking, file.listing_column) | {
                 "model": number("model", row.model),
                 "policy": number("policy", row.policy),
-                "bank": row.bank and number("bank", row.bank),
                 "file_state": one.file_state,
                 "parent": None if one.parent is None else parent_key(one.parent),
             }
@@ -100,7 +99,7 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
 
 
 def _number(database: sqlite3.Connection, table: str, one: Reference | ModelReference) -> int:
-    """Return the number of a model, policy or bank, which is added if it is new."""
+    """Return the number of a model or policy, which is added if it is new."""
     values = asdict(one)
     columns = f"({', '.join(values)}) VALUES (:{', :'.join(values)})"
     database.execute(f"INSERT OR IGNORE INTO {table} {columns}", values)

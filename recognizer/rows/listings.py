@@ -1,16 +1,18 @@
 """Listings, the unit of review: what their images come to together, and what their columns say."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from recognizer.errors import ScanFileError
-from recognizer.known.bank import KnownItem
+from recognizer.known import KnownItem, KnownItems, read_outcomes
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
-from recognizer.policy.values import CandidateKind, Decision, Finding, Lead
+from recognizer.policy.values import CandidateKind, Decision, Lead
 from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
@@ -147,7 +149,7 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
 # --- images that people confirmed or rejected -----------------------------------------------------
 
 _LATEST = """
-SELECT sha256, judgement = 'confirmed', label, note, reviewer, time FROM (
+SELECT sha256, judgement = 'confirmed', label, id, note FROM (
   SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY moment DESC) AS newest
   FROM standing WHERE sha256 IS NOT NULL)
 WHERE newest = 1 AND judgement IN ('confirmed', 'rejected')
@@ -159,10 +161,9 @@ class DecidedImage(NamedTuple):
 
     row: Row
     is_confirmed: bool
-    label: str | None  # that the reviewer named
+    label: str | None  # of the outcome
+    outcome: str  # its id
     note: str | None
-    reviewer: str
-    time: str
 
     @property
     def likely_label(self) -> str | None:
@@ -179,16 +180,21 @@ def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:
             yield DecidedImage(row, bool(is_confirmed), *others)
 
 
-def known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
-    """Yield the decided images that have a perceptual hash as items."""
-    for image in decided_images(scan):
-        if image.row.phash is not None:
-            yield KnownItem(
-                pdq=image.row.phash,
-                finding=Finding.PRODUCT if image.is_confirmed else Finding.CLEARED,
-                time=image.time,
+def load_known(path: str | os.PathLike[str]) -> KnownItems:
+    """Return the confirmed images of a scan's file, or of a .jsonl file of `outcomes export`.
+
+    Images without a perceptual hash, unreadable and blank ones, are left out.
+    """
+    if Path(path).suffix.lower() == ".jsonl":
+        return KnownItems(read_outcomes(Path(path)))
+    with ScanFile(path) as scan:
+        return KnownItems(
+            KnownItem(
+                phash=image.row.phash,
+                outcome=image.outcome,
                 label=image.likely_label,
-                note=" ".join((image.note or "").split())[:2000] or None,
-                by=" ".join(image.reviewer.split()),
-                origin=origin,
+                note=image.note,
             )
+            for image in decided_images(scan)
+            if image.is_confirmed and image.row.phash is not None
+        )

@@ -39,8 +39,8 @@ def merge(
 ) -> Merged:
     """Merge scans, and Parquet files of a :class:`~recognizer.scan.Scorer`, into a new file.
 
-    The output appears in one step. Without ``allow_mixed``, rows of several models, policies or
-    banks are refused, as their scores cannot be ranked together.
+    The output appears in one step. Without ``allow_mixed``, rows of several models or policies
+    are refused, as their scores cannot be ranked together.
     """
     for path in inputs:
         if not path.is_file():
@@ -90,7 +90,6 @@ UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS the
   WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)));
 INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting
   WHERE name IN ('policy', 'audit_rate');
-INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
 CREATE TEMP TABLE winner AS SELECT theirs.id, key FROM other.image AS theirs
   LEFT JOIN main.image AS mine USING (key)
   WHERE CASE
@@ -103,12 +102,11 @@ UPDATE main.image SET first = min(main.image.first, theirs.first) FROM other.ima
     OR theirs.sha256 IS NULL OR main.image.sha256 IS NULL);
 DELETE FROM main.thumbnail WHERE image IN
   (SELECT mine.id FROM main.image AS mine JOIN winner USING (key));
-INSERT INTO main.image ({columns}, model, policy, bank)
+INSERT INTO main.image ({columns}, model, policy)
   SELECT {columns},
     (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = theirs.model),
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
-      WHERE o.id = theirs.policy),
-    (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = theirs.bank)
+      WHERE o.id = theirs.policy)
   FROM other.image AS theirs WHERE id IN (SELECT id FROM winner) ORDER BY id
   ON CONFLICT (key) DO UPDATE SET {changes}, first = iif(excluded.sha256 != sha256,
     excluded.first, min(first, excluded.first));
@@ -171,15 +169,15 @@ def read_parquet(path: Path) -> Iterator[Row]:
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
     kinds = file.select(
         "SELECT count(*), model.name || '-v' || version, model.digest, policy.name, policy.digest,"
-        " preprocessing, ifnull(bank.name, 'none') FROM image JOIN model ON model.id = image.model"
-        " JOIN policy ON policy.id = image.policy LEFT JOIN bank ON bank.id = image.bank"
-        " GROUP BY image.model, image.policy, preprocessing, bank ORDER BY 1 DESC"
+        " preprocessing FROM image JOIN model ON model.id = image.model"
+        " JOIN policy ON policy.id = image.policy"
+        " GROUP BY image.model, image.policy, preprocessing ORDER BY 1 DESC"
     )
     if len(kinds) > 1 and not allow_mixed:
         titles = [
             f"{count:,} rows of model {model} ({digest[:12]}), policy {policy} "
-            f"({policy_digest[:12]}), preprocessing {preprocessing}, bank {bank}"
-            for count, model, digest, policy, policy_digest, preprocessing, bank in kinds
+            f"({policy_digest[:12]}), preprocessing {preprocessing}"
+            for count, model, digest, policy, policy_digest, preprocessing in kinds
         ]
         raise ScanFileError(
             f"these scans cannot be compared: {'; '.join(titles)}. Scan the smaller ones again "

@@ -23,25 +23,25 @@ from recognizer.taxonomy import Kind
 
 MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
-_DECIDED = ("leads", "why", "regions", "keywords", "item")  # what a policy or a listing changes
-_SCORED = ("scores", "family", "known")
+# What a policy, a listing or known items change.
+_DECIDED = ("leads", "why", "regions", "keywords", "item", "known")
+_SCORED = ("scores", "family")
 _JSON = (*_DECIDED, *_SCORED)
-REFERENCES = ("model", "policy", "bank")
+REFERENCES = ("model", "policy")
 _PLAIN = tuple(f.name for f in fields(Row) if f.name not in {*_JSON, *REFERENCES, "schema"})
 _TABLES = """
 FROM image LEFT JOIN model ON model.id = image.model
-  LEFT JOIN policy ON policy.id = image.policy LEFT JOIN bank ON bank.id = image.bank
+  LEFT JOIN policy ON policy.id = image.policy
 """
 SELECT_ROW = f"""
 SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},
   json_object('name', model.name, 'version', model.version, 'digest', model.digest),
-  json_object('name', policy.name, 'digest', policy.digest),
-  iif(bank.id IS NULL, NULL, json_object('name', bank.name, 'digest', bank.digest))
+  json_object('name', policy.name, 'digest', policy.digest)
 {_TABLES}
 """
 SELECT_PREVIOUS = f"""
 SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
-  bank.digest, file_state
+  file_state
 {_TABLES} WHERE key = ?
 """
 
@@ -72,7 +72,7 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
 
 
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
-    """Return the columns of ``image`` for a row, but for the models, policies and banks."""
+    """Return the columns of ``image`` for a row, but for the models and policies."""
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
     own_name = name_with_title(row.source, row.item)
@@ -154,7 +154,7 @@ def result_key(*parts: object) -> bytes:
     """Return what a row is a result of, in 16 bytes.
 
     The parts are the digest of the image, the reason of a failure, the digests of model and policy,
-    the preprocessing, and the digest of the bank.
+    and the preprocessing.
     """
     text = "\n".join("" if part is None else str(part) for part in parts)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
@@ -162,8 +162,7 @@ def result_key(*parts: object) -> bytes:
 
 def result_of(row: Row) -> bytes:
     reason = row.reason if row.status is Status.FAILED else None
-    model, policy, bank = row.model.digest, row.policy.digest, row.bank and row.bank.digest
-    return result_key(row.sha256, reason, model, policy, row.preprocessing, bank)
+    return result_key(row.sha256, reason, row.model.digest, row.policy.digest, row.preprocessing)
 
 
 def as_name(text: str) -> str:

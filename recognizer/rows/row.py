@@ -25,7 +25,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A policy, whose digest is over all of it but the name, or a bank of known items."""
+    """A policy; the digest is over all of it but the name."""
 
     name: str
     digest: Digest
@@ -59,8 +59,8 @@ class Row:
         time: When the row was made, with its time zone.
         detail: More on the reason, in the words of a decoder or the system.
         schema: The version of the row.
-        known: The known items that it is near, the nearest first; null if there was no bank.
-        bank: The bank of known items that it was compared with, or null.
+        known: The confirmed images that it is near, the nearest first; null if it was compared with
+            none.
         audit: The probability with which it was drawn for the audit sample, or null.
         keywords: The policy's keywords that the listing has, and in which columns.
         gone: When a scan of all of its folder or table did not meet it any more, or null.
@@ -89,7 +89,6 @@ class Row:
     detail: str | None
     schema: Annotated[int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA)] = ROW_SCHEMA
     known: tuple[KnownMatch, ...] | None
-    bank: Reference | None
     audit: Score | None = None
     keywords: tuple[KeywordHit, ...]
     gone: Annotated[datetime, Meta(tz=True)] | None = None

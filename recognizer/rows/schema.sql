@@ -13,9 +13,6 @@ CREATE TABLE policy (
   toml TEXT,                        -- all of it; null if merged rows alone name it
   UNIQUE (name, digest)
 );
-CREATE TABLE bank (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)
-);
 
 CREATE TABLE image (
   id INTEGER PRIMARY KEY,
@@ -49,7 +46,6 @@ CREATE TABLE image (
   location TEXT NOT NULL,           -- the folder, archive or host of the source
   model INTEGER NOT NULL,
   policy INTEGER NOT NULL,
-  bank INTEGER,
   preprocessing INTEGER NOT NULL,
   first TEXT NOT NULL,              -- when its first row was written; time: when this one was
   time TEXT NOT NULL,

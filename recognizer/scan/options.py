@@ -13,7 +13,7 @@ import msgspec
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
-from recognizer.known.matches import KnownItems
+from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider
@@ -110,10 +110,9 @@ class WorkerPayload:
         if previous is None:
             return False
         options = self.options
-        bank = options.known.digest if options.known else None
         model, policy = self.bundle.digest, self.policy.digest
         return any(
-            previous == result_key(sha256, reason, model, policy, self.bundle.preprocessing, bank)
+            previous == result_key(sha256, reason, model, policy, self.bundle.preprocessing)
             for reason in ((None,) if options.retry_failed else (None, *DEADLY))
         )
 

@@ -144,6 +144,7 @@ class _ScanRun:
         audit, policy = self.payload.options.audit, self.payload.policy
         is_own = row.model.digest == self.payload.bundle.digest  # else it keeps its decision
         row = row if row.gone is None else replace(row, gone=None)
+        row = self.payload.decider.compared(row) if is_own else row
         is_same = to_json(row.item) == to_json(columns)
         row = row if is_same else replace(row, item=columns)
         if is_own and not (is_same and row.policy.digest == policy.digest):

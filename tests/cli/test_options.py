@@ -107,7 +107,7 @@ def test_the_help_that_people_see_has_every_text(verb: str) -> None:
             assert bare(parameter.help) in seen, parameter.name
 
 
-@pytest.mark.parametrize("group", ["bank", "dataset", "outcomes"])
+@pytest.mark.parametrize("group", ["dataset", "outcomes"])
 def test_what_a_group_says_of_its_verbs_is_not_cut_short(group: str) -> None:
     assert "...\n" not in succeed(group, "--help").stdout.partition("\n")[2]  # its usage ends so
 

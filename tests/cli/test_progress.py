@@ -16,9 +16,7 @@ from tests.conftest import encoded, invoke, picture, run_python
     [
         ("recognizer.cli.model.versions", "doctor {bundle}"),
         ("recognizer.model.self_test.self_test", "doctor {bundle}"),
-        ("recognizer.imaging.load_image", "bank add bank a.jpg --cleared"),
-        ("recognizer.known.bank.Bank.add", "bank import new --scan a.sqlite"),
-        ("recognizer.known.matches.Bank", "scan a.jpg -m {bundle} --known bank"),
+        ("recognizer.rows.listings.read_outcomes", "scan a.jpg -m {bundle} --known a.jsonl"),
         ("recognizer.desk.evidence.verify_case", "verify ."),
         ("recognizer.desk.queue.Queue", "review a.sqlite"),
         ("recognizer.lab.dataset.manifest.load_data", "train --data ."),
@@ -42,7 +40,6 @@ def test_a_spinner_turns_meanwhile(
     monkeypatch.chdir(tmp_path)
     Path("a.jpg").write_bytes(encoded(picture("red")))
     invoke("scan", "a.jpg", "-m", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
-    invoke("bank", "add", "bank", "a.jpg", "--cleared")
     monkeypatch.setattr("rich.progress.Progress", progress)
     monkeypatch.setattr(step, begun)
     invoke(*command.format(bundle=tiny_bundle).split())

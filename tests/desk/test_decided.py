@@ -15,9 +15,7 @@ from recognizer.cli import ExitCode
 from recognizer.desk.decided import about_images
 from recognizer.desk.outcomes import DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.engine import Recognizer
-from recognizer.known.bank import Bank
 from recognizer.lab.dataset.manifest import load_data
-from recognizer.policy.values import Finding
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
@@ -201,20 +199,6 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     assert not (tmp_path / "empty").exists()
     nothing = refuse("outcomes", "dataset", write_scan(tmp_path / "x", rows), tmp_path / "empty")
     assert "no image was confirmed" in " ".join(nothing.output.split())
-
-
-def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
-    bank = tmp_path / "bank.sqlite"
-    done = succeed("bank", "import", bank, "--scan", scan, "--origin", "A")
-    assert "2 new, 2 in all" in done.stdout
-    no_outcomes = refuse("measure", scan, "--outcomes", bank)
-    assert "or of outcomes but a bank of known items" in " ".join(no_outcomes.stderr.split())
-    with Bank(bank) as opened:
-        items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
-    assert items == {
-        (HASH, Finding.PRODUCT, "ivory_worked", "a b", "Ama", "A"),
-        (HASH, Finding.CLEARED, "ceramic", "a b", "Ama", "A"),
-    }
 
 
 def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:

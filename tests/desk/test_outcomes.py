@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from recognizer.desk.outcomes import (
     MAX_LINE,
     OUTCOMES,
+    ExportedOutcome,
     Judgement,
     Occasion,
     Outcome,
@@ -23,10 +24,8 @@ from recognizer.desk.outcomes import (
     read_outcomes,
 )
 from recognizer.errors import UsageError
-from recognizer.known.bank import KnownItem
 from recognizer.rows.export import write_records
 from tests.conftest import run_python, write_file
-from tests.known.items import items
 from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -71,15 +70,16 @@ def test_a_file_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, some: list[Outcome], name: str
 ) -> None:
     path = tmp_path_factory.mktemp("outcomes") / name
-    assert write_records(path, OUTCOMES, some, raw=False) == len(some)
+    exported = [ExportedOutcome(one, None) for one in some]
+    assert write_records(path, OUTCOMES, exported, raw=False) == len(some)
     assert [*read_outcomes(path)] == some
     for one in some:  # an ID is the digest of this line: it must never change
         line = json.dumps(one.to_json(), separators=(",", ":")) + "\n"
         assert one.id == hashlib.blake2b(line.encode("ascii"), digest_size=16).hexdigest()
 
 
-@given(outcomes | items)
-def test_a_field_of_a_later_version_changes_no_id_unless_set(one: Outcome | KnownItem) -> None:
+@given(outcomes)
+def test_a_field_of_a_later_version_changes_no_id_unless_set(one: Outcome) -> None:
     field = ("country", str | None, None)
     later = make_dataclass("Later", [field], bases=(type(one),), frozen=True, kw_only=True)
     values = {field.name: getattr(one, field.name) for field in fields(one)}

@@ -6,7 +6,6 @@ from recognizer.policy.values import (
     CandidateKind,
     Decision,
     KnownMatch,
-    KnownRule,
     Policy,
     Probability,
     Rule,
@@ -92,48 +91,35 @@ def test_a_lead_names_the_threshold_of_its_level(
     assert decide(prediction(review - 0.01), bundle, policy).leads == ()
 
 
-PRODUCT, CLEARED = known_match("product"), known_match("cleared")
-NEITHER = KnownRule(product="nothing", cleared="clear")
-KNOWN_TABLE = [
-    # worked, matches, rule, decision, labels
-    (0.0, (), KnownRule(), CLEAR, ()),
-    (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
-    (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
-    (0.0, (PRODUCT,), KnownRule(product="priority"), PRIORITY, ()),
-    (0.0, (PRODUCT,), KnownRule(product="nothing"), CLEAR, ()),
-    (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
-    (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
-    (0.0, (known_match(label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
-    (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
-    (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared="clear"), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared="clear", distance=4), PRIORITY, (WORKED,)),
-    (0.0, (CLEARED, PRODUCT), KnownRule(cleared="clear"), REVIEW, ()),
-    (0.95, (CLEARED, PRODUCT), NEITHER, PRIORITY, (WORKED,)),
-]
-
-
-@pytest.mark.parametrize(("worked", "known", "effects", "decision", "labels"), KNOWN_TABLE)
-def test_what_known_items_do(
+@pytest.mark.parametrize(
+    ("worked", "known", "decision", "leads"),
+    [
+        (0.0, (), CLEAR, []),
+        (0.0, (known_match(),), REVIEW, ["ivory_raw (known)"]),
+        (0.95, (known_match(),), PRIORITY, ["ivory_raw (known)", WORKED, "ivory (family)"]),
+        (0.0, (known_match(label=None),), REVIEW, ["confirmed (known)"]),
+        (0.0, (known_match(label="coral"),), CLEAR, []),  # ignored
+        (0.0, (known_match(), known_match(distance=9)), REVIEW, ["ivory_raw (known)"]),
+        (
+            *(0.0, (known_match(distance=9), known_match(label="rhino_horn")), REVIEW),
+            ["rhino_horn (known)", "ivory_raw (known)"],
+        ),
+    ],
+)
+def test_an_image_near_a_confirmed_one_is_a_lead(
     worked: float,
     known: tuple[KnownMatch, ...],
-    effects: KnownRule,
     decision: Decision,
-    labels: tuple[str, ...],
+    leads: list[str],
     bundle: Bundle,
 ) -> None:
-    policy = Policy(ignore=frozenset({RAW}), known=effects)
-    triage = decide(prediction(worked), bundle, policy, known)
-    assert (triage.decision, labels_of(triage)) == (decision, labels)
-    assert bool(triage.why) == (decision is not CLEAR or worked > 0)
+    triage = decide(prediction(worked), bundle, Policy(ignore=frozenset({"coral"})), known)
+    assert (triage.decision, [lead.title for lead in triage.leads]) == (decision, leads)
+    assert all(lead.score > lead.threshold for lead in triage.leads)
+    assert len(triage.why) == len(leads)
 
 
-def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
-    known = (known_match(distance=9), known_match(distance=3, label="rhino_horn", id="beef"))
+def test_the_sentence_names_the_nearest_outcome(bundle: Bundle) -> None:
+    known = (known_match(distance=9), known_match(distance=3, outcome="beef"))
     (why,) = decide(prediction(0), bundle, DEFAULT, known).why
-    assert why == (
-        f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
-    )
-    silent = Policy(known=KnownRule(cleared="clear"))
-    (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
-    assert "it would have been priority: ivory_worked" in why
+    assert why == "review: ivory_raw (known): near the image of outcome beef, 3 of 256 bits apart"

@@ -21,7 +21,7 @@ from recognizer.policy.listing import (
     price_of,
     value_of,
 )
-from recognizer.policy.values import Decision, KnownRule, Policy, Triage
+from recognizer.policy.values import Decision, Policy, Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -260,7 +260,7 @@ def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bund
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_failed_image_is_never_clear(bundle: Bundle, reason: Reason) -> None:
     failed = Prediction(status=Status.FAILED, reason=reason)
-    policy = Policy(always_review=AlwaysReview(failed=True), known=KnownRule(cleared="clear"))  # type: ignore[arg-type]
+    policy = Policy(always_review=AlwaysReview(failed=True))
     assert decided(bundle, failed, Policy()).decision is UNSCORED
     strict = decided(bundle, failed, policy)
     assert strict.decision is (UNSCORED if reason in UNREADABLE_REASONS else REVIEW)

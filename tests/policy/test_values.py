@@ -15,7 +15,6 @@ from recognizer.policy.values import (
     EXAMPLES,
     CandidateKind,
     Decision,
-    KnownRule,
     Policy,
     Probability,
     Rate,
@@ -68,7 +67,6 @@ def test_a_profile(tmp_path: Path) -> None:
             default=Rule(review=Probability(0.25)),
             rules={(CandidateKind.FAMILY, "ivory"): Rule(review=Rate(0.05))},
             ignore=frozenset({"feather", "coral"}),
-            known=KnownRule(distance=20),
             keywords=Keywords(substrings=("象牙",)),
         ),
     ],
@@ -84,19 +82,17 @@ LEVELS = st.sampled_from([Rate(0.05), Rate(0.01), Probability(0.2), Probability(
 @given(
     st.sets(st.sampled_from(["coral", "feather", "seahorse"])),
     st.dictionaries(st.tuples(st.sampled_from(CandidateKind), st.text(max_size=3)), LEVELS),
-    st.integers(0, 31),
 )
 def test_an_optional_key_of_a_later_version_changes_no_digest_unless_it_is_set(
-    ignore: set[str], levels: dict[tuple[CandidateKind, str], Rate | Probability], distance: int
+    ignore: set[str], levels: dict[tuple[CandidateKind, str], Rate | Probability]
 ) -> None:
     rules = {key: Rule(review=level, priority=level) for key, level in levels.items()}
-    policy = Policy(ignore=frozenset(ignore), rules=rules, known=KnownRule(distance=distance))
+    policy = Policy(ignore=frozenset(ignore), rules=rules)
     turned = replace(policy, rules=dict(reversed(rules.items())), ignore=frozenset([*ignore][::-1]))
     assert turned.digest == policy.digest
-    later = make_dataclass("Later", [("near", int, 3)], bases=(KnownRule,), frozen=True)
-    known = later(distance=distance)
-    assert replace(policy, known=known).digest == policy.digest
-    assert replace(policy, known=replace(known, near=4)).digest != policy.digest
+    later = make_dataclass("Later", [("blank", bool, False)], bases=(AlwaysReview,), frozen=True)
+    assert replace(policy, always_review=later()).digest == policy.digest
+    assert replace(policy, always_review=later(blank=True)).digest != policy.digest
     assert replace(policy, ignore=policy.ignore | {"antelope_horn"}).digest != policy.digest
 
 
@@ -119,14 +115,12 @@ BROKEN = [
     ("[rules.family.ivory]\nname = 'x'", "rules.family.ivory: unknown key 'name'"),
     ("[rules.label.ivory_wroked]", "did you mean ivory_worked"),
     ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
+    ("[rules.known.coral]", "write [rules.label.known] or"),
     ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
     ("[rules]\nivory = 0.5", "rules: Expected `table`, got `float`"),
     ("ignore = 'coral'", "ignore: Expected `list`, got `str`"),
     ("ignore = ['corral']", "did you mean coral"),
     ("ignore = ['ceramic']", "unknown product 'ceramic'"),
-    ('[known]\nproduct = "clear"', "known: product = clear"),
-    ('[known]\ncleared = "review"', "known: cleared = review"),
-    ("[known]\ndistance = 32", "known: distance = 32"),
     ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
     ("[keywords]\nwords = ['']", "keywords: words: ''"),
     (f"[keywords]\nwords = ['{'x' * 201}']", "keywords: words"),
@@ -191,7 +185,6 @@ def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str,
         "review_probability = " + "9" * 4000,
         "review_probability = 1" + "0" * 400,
         "review_rate = 1e" + "9" * 300,
-        "[known]\ndistance = " + "9" * 4000,
         "ignore = " + "[" * 3000 + "]" * 3000,
         "ignore = " + "[" * 300 + "]" * 300,
         "rules = " + "{a = " * 3000 + "1" + "}" * 3000,
@@ -236,7 +229,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
         (lambda: Policy(default="strict"), r"default = 'strict': give a Rule\(...\)"),
         (lambda: Policy(rules=of_label("coral", 0.5)), r"'coral'\) = 0.5: give a Rule\(...\)"),
         (lambda: Policy(keywords=["tusk"]), r"keywords = \['tusk'\]: give a Keywords\(...\)"),
-        (lambda: KnownRule(product="clear"), "product = clear: one of review, priority, nothing"),
     ],
 )
 def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:
@@ -250,9 +242,6 @@ CHANGES = [
     *(Policy(rules=of_family("ivory", own)) for own in (Rule(), rule(0.05))),
     *(Policy(rules=of("coral", rule(0.05))) for of in (of_family, of_label)),
     Policy(ignore=frozenset({"coral"})),
-    Policy(known=KnownRule(product="priority")),
-    Policy(known=KnownRule(cleared="clear")),
-    Policy(known=KnownRule(distance=10)),
     Policy(keywords=Keywords(words=("a",))),
     Policy(keywords=Keywords(substrings=("a",))),
     Policy(keywords=Keywords(words=("a",), columns=("title",))),

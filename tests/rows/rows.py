@@ -14,7 +14,7 @@ from typing import Any
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
+from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.deciding import Decider
 from recognizer.rows.row import Reference, Row
@@ -42,10 +42,10 @@ def lead(
     )
 
 
-def known_match(finding: str = "product", **changes: Any) -> KnownMatch:
-    given: dict[str, Any] = dict.fromkeys(("label", "note", "origin"))
-    given |= {"id": "0" * 16, "finding": Finding(finding), "distance": 5, "transform": "identity"}
-    return KnownMatch(**given | changes)
+def known_match(**changes: Any) -> KnownMatch:
+    return KnownMatch(
+        **{"distance": 5, "outcome": "0" * 32, "label": "ivory_raw", "note": None} | changes
+    )
 
 
 def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
@@ -53,7 +53,7 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
     decision = Decision(decision)
     failed = decision is Decision.UNSCORED
     is_lead = decision in {Decision.REVIEW, Decision.PRIORITY}
-    names = ("item", "phash", "format", "width", "height", "frames", "detail", "known", "bank")
+    names = ("item", "phash", "format", "width", "height", "frames", "detail", "known")
     nothing: dict[str, Any] = dict.fromkeys(names)
     row = Row(
         source=source,

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.errors import BundleNotFoundError, ScanFileError
+from recognizer.imaging.near_copies import COPY_DISTANCE
 from recognizer.imaging.thumbnail import Thumbnail
-from recognizer.known.index import COPY_DISTANCE
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import decide
-from recognizer.policy.values import KnownRule, Policy
+from recognizer.policy.values import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.status import Reason, Status
@@ -57,9 +57,8 @@ POLICIES = [
     Policy(rules=of_label("ivory_raw", rule(0.05))),
     Policy(keywords=Keywords(words=("ivory",))),
     Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
-    Policy(known=KnownRule(product="priority", cleared="clear")),
 ]
-MATCH = known_match("cleared", distance=COPY_DISTANCE)
+MATCH = known_match(distance=COPY_DISTANCE)
 SCORES = st.sampled_from([0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.501, 0.9, 0.95])
 ITEMS = st.sampled_from([None, {"id": 1, "title": "Ivory"}, {"reports": 2}, {"title": "\udcff"}])
 ROWS = st.lists(

@@ -156,7 +156,6 @@ def test_a_failure_to_read_replaces_no_scored_row(scan: MakeScan, *, turned: boo
         {"model": model(2)},
         {"policy": Reference(name="strict", digest="2" * 64)},
         {"preprocessing": 2},
-        {"bank": Reference(name="seized", digest="2" * 64)},
     ],
 )
 def test_what_cannot_be_compared_is_refused(

@@ -18,7 +18,7 @@ from tests.conftest import encoded, picture, succeed
 from tests.rows.rows import NOW, ROW_FIELDS, bare_row, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
-MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
+MATCH = known_match(note="seizure 12")
 
 
 def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:

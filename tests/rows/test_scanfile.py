@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit
-from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead
+from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import Ranking, Row, ScanFile, ScanWriter, read_listings
 from recognizer.rows.row import Reference
@@ -64,13 +64,10 @@ LEADS = st.builds(
 )
 MATCHES = st.builds(
     KnownMatch,
-    id=st.just("0" * 16),
-    finding=st.sampled_from(Finding),
+    outcome=st.just("0" * 32),
     label=st.one_of(st.none(), VALID),
     note=st.one_of(st.none(), TEXT),
-    origin=st.none(),
     distance=st.integers(0, 31),
-    transform=st.just("identity"),
 )
 COMMON = {
     "source": NAMES,
@@ -79,7 +76,6 @@ COMMON = {
     "why": st.lists(TEXT, max_size=3).map(tuple),
     "model": st.builds(ModelReference, name=VALID, version=st.integers(1, 9), digest=DIGESTS),
     "policy": st.builds(Reference, name=VALID, digest=DIGESTS),
-    "bank": st.one_of(st.none(), st.builds(Reference, name=VALID, digest=DIGESTS)),
     "preprocessing": st.integers(1, 9),
     "time": TIMES,
     "detail": st.one_of(st.none(), VALID),

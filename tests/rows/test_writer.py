@@ -32,7 +32,7 @@ def test_a_row_has_a_value_for_each_column(tmp_path: Path) -> None:
     with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
         columns = {name for _, name, *_ in file.select("PRAGMA table_info(image)")}
     written = {*image_values(ROWS[0], Ranking(), None)}
-    assert written | {"id", "model", "policy", "bank", "file_state", "parent"} == columns
+    assert written | {"id", "model", "policy", "file_state", "parent"} == columns
 
 
 @pytest.fixture

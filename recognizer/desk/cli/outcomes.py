@@ -62,16 +62,21 @@ def export(
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
 ) -> None:
-    """Write all outcomes to a file, in the order of their arrival."""
-    from recognizer.desk.outcomes import OUTCOMES, Outcomes
+    """Write all outcomes to a file, in the order of their arrival.
+
+    Each has its id, and the perceptual hash of its image: `recognizer scan --known` finds
+    near-copies of those that are confirmed.
+    """
+    from recognizer.desk.outcomes import OUTCOMES, exported_outcomes, open_reviewed
     from recognizer.rows.export import write_records
 
-    with Outcomes(outcomes or scan) as stored:
+    with open_reviewed(scan, outcomes) as (file, stored):
+        records = exported_outcomes(file, stored)
         if str(output) == "-":
-            for outcome in stored:
-                typer.echo(outcome.to_json_line(), nl=False)
+            for record in records:
+                typer.echo(record.to_json_line(), nl=False)
             return
-        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, stored, raw):,} outcomes")
+        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, records, raw):,} outcomes")
 
 
 @app.command()
@@ -183,7 +188,11 @@ def _print(found: Measurement, rate: str | None) -> None:
 
 
 def _cells(found: Precision) -> list[str]:
-    name = f"{found.name} (family)" if found.kind == "family" else found.name or "all"
+    from recognizer.policy.values import CandidateKind
+
+    name = found.name or "all"
+    if found.kind not in (None, CandidateKind.LABEL):
+        name = f"{name} ({found.kind})"
     numbers = (found.confirmed, found.as_product, found.rejected, found.open)
     shares = (
         "-" if share is None else share.as_percent().replace(" %", "")

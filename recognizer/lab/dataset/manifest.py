@@ -20,8 +20,8 @@ from recognizer._files import CsvRows, make_folder, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
+from recognizer.imaging.near_copies import near_copies
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.known.index import near_copies
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"

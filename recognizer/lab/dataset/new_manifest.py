@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recognizer.errors import DatasetError, counted
-from recognizer.known.index import near_copies
+from recognizer.imaging.near_copies import near_copies
 from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
 from recognizer.lab.dataset.layouts import Collection

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from recognizer.engine import Recognizer
 from recognizer.imaging import model_input
-from recognizer.known.index import near_copies
+from recognizer.imaging.near_copies import near_copies
 from recognizer.lab.enrolment.negatives import NegativeBank, hash_bytes
 from recognizer.lab.enrolment.onnx_head import Head
 from recognizer.lab.evaluation.learned import short_digests

@@ -1,0 +1,111 @@
+"""Known items: confirmed images, whose near-copies are leads.
+
+They are outcomes of reviews with the perceptual hashes of their images. They lie in memory, once in
+each process of a scan.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from recognizer.errors import UsageError
+from recognizer.imaging.near_copies import to_bytes
+from recognizer.policy.values import KnownMatch
+from recognizer.prediction import MAX_DISTANCE, Digest
+
+_MAX_MATCHES = 20  # of one image that are reported, the nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownItem:
+    """A confirmed outcome on an image.
+
+    ``phash`` is the image's perceptual hash, ``outcome`` the id of the outcome.
+    """
+
+    phash: str
+    outcome: str
+    label: str | None = None
+    note: str | None = None
+
+
+class KnownItems:
+    """Items that images are compared with; `recognizer.rows.load_known` reads them from a file."""
+
+    def __init__(self, items: Iterable[KnownItem]) -> None:
+        self._items = [*items]
+        self._hashes = to_bytes([item.phash for item in self._items]).view(np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def match(self, phash: str | None) -> tuple[KnownMatch, ...]:
+        """Return the items within 31 bits of a hash, the nearest first, at most 20."""
+        if phash is None:
+            return ()
+        bits = np.bitwise_count(self._hashes ^ to_bytes([phash]).view(np.uint64))
+        distances = bits.sum(axis=1, dtype=np.uint16)
+        near = np.flatnonzero(distances <= MAX_DISTANCE)
+        nearest = near[np.argsort(distances[near], kind="stable")][:_MAX_MATCHES].tolist()
+        return tuple(
+            KnownMatch(
+                distance=int(distances[position]),
+                outcome=self._items[position].outcome,
+                label=self._items[position].label,
+                note=self._items[position].note,
+            )
+            for position in nearest
+        )
+
+
+class _Line(msgspec.Struct):
+    """An outcome as `recognizer outcomes export` writes it, without what is not needed here."""
+
+    id: str
+    time: datetime
+    judgement: str
+    sha256: str | None = None
+    label: str | None = None
+    note: str | None = None
+    withdraws: str | None = None
+    phash: Digest | None = None
+
+
+def read_outcomes(path: Path) -> Iterator[KnownItem]:
+    """Yield the images whose latest outcome in a file (JSON Lines) is a confirmation.
+
+    Images without a perceptual hash are left out: unreadable and blank ones would match others.
+    """
+    lines = sorted(_lines(path), key=lambda line: line.time)
+    withdrawn = {line.withdraws for line in lines}
+    latest = {
+        line.sha256: line
+        for line in lines
+        if line.sha256 and line.withdraws is None and line.id not in withdrawn
+    }
+    for line in latest.values():
+        if line.judgement == "confirmed" and line.phash is not None:
+            yield KnownItem(phash=line.phash, outcome=line.id, label=line.label, note=line.note)
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    number = 0
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file, or not a regular one")
+        decode = msgspec.json.Decoder(_Line).decode
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):  # noqa: B007 - an error names the line
+                if text.strip():
+                    yield decode(text)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise UsageError(
+            f"{path}: line {number}: {error}: known items are a scan's file, or a .jsonl file of "
+            "`recognizer outcomes export`"
+        ) from error

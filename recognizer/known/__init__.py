@@ -1,1 +1,0 @@
-"""Known items and near-copies: images found by their hashes among millions of others."""
