@@ -21,7 +21,6 @@ import msgspec
 from recognizer._files import Closes, CsvRows, text_of_cell
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import RecordKind
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -109,7 +108,9 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        return _line_of(self.to_json())
+        values = self.to_json()
+        line = msgspec.json.encode(values)  # many times as fast, the same but for other letters
+        return (line if line.isascii() else _encode(values).encode()) + b"\n"
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -127,25 +128,15 @@ class Outcome:
             raise UsageError(f"not an outcome: {error}") from error
 
 
-def _line_of(values: dict[str, Any]) -> bytes:
-    line = msgspec.json.encode(values)  # many times as fast, the same but for other letters
-    return (line if line.isascii() else _encode(values).encode()) + b"\n"
-
-
 def plain_note(text: str) -> str:
     """Return a note with plain newlines and blanks, however a browser or a table writes them."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
 
 
 def _id_of(values: dict[str, Any]) -> str:
-    """Return the id of an outcome by form 1, that of 0.2 and 0.3, which never changes.
-
-    It is a line of JSON with :data:`_FORM_1`, null or not, and then those of later fields that are
-    set: a new field changes no id, so that an outcome is not added again.
-    """
-    form = {key: values[key] for key in _FORM_1}
-    form |= {key: values[key] for key in sorted({*values} - {*form}) if values[key] is not None}
-    return hashlib.blake2b(f"{_encode(form)}\n".encode(), digest_size=16).hexdigest()
+    """Return a digest of the fields that are set, so that a new field changes no id."""
+    form = {key: values[key] for key in sorted(values) if values[key] is not None}
+    return hashlib.blake2b(_encode(form).encode(), digest_size=16).hexdigest()
 
 
 def _control_characters(text: str) -> str:
@@ -156,29 +147,7 @@ def _control_characters(text: str) -> str:
     return ", ".join(f"U+{ord(one):04X}" for one in sorted(wrong))
 
 
-_FORM_1 = (
-    *("time", "reviewer", "judgement", "occasion", "sha256", "listing", "label", "note", "origin"),
-    "withdraws",
-)
 _FIELDS = tuple(field.name for field in fields(Outcome))
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedOutcome:
-    """An outcome with its id, and the perceptual hash of its image for others to match."""
-
-    outcome: Outcome
-    phash: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        values = self.outcome.to_json()
-        return {"id": _id_of(values), **values, "phash": self.phash}
-
-    def to_json_line(self) -> bytes:
-        return _line_of(self.to_json())
-
-
-OUTCOMES = RecordKind("outcomes", ("id", *_FIELDS, "phash"), ExportedOutcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _VALUES = ", ".join("ifnull(?, '')" if name == "origin" else "?" for name in ("id", *_FIELDS))
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES ({_VALUES})"
@@ -271,14 +240,6 @@ def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile,
         if outcomes is not None:
             file.use_outcomes_of(outcomes)
         yield file, stored
-
-
-def exported_outcomes(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[ExportedOutcome]:
-    """Yield outcomes as they are exported, with the hashes of their images in a scan."""
-    statement = "SELECT phash FROM image WHERE sha256 = ? AND phash IS NOT NULL LIMIT 1"
-    for outcome in outcomes:
-        (phash,) = next(iter(scan.select(statement, (outcome.sha256,))), (None,))
-        yield ExportedOutcome(outcome, phash)
 
 
 def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator[Outcome]:

@@ -2,8 +2,10 @@
 
 import csv
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +82,30 @@ _LISTINGS = RecordKind(
     ),
     _listing_cells,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """An outcome with its id, and the perceptual hash of its image, by which others match it."""
+
+    values: dict[str, Any]
+
+    def to_json_line(self) -> bytes:
+        return json.dumps(self.values, separators=(",", ":")).encode() + b"\n"
+
+
+_STORED = ("id", "time", "reviewer", "judgement", "occasion", "sha256", "listing", "label", "note")
+OUTCOMES = RecordKind("outcomes", (*_STORED, "origin", "withdraws", "phash"), attrgetter("values"))
+_SELECT_OUTCOMES = f"""
+SELECT {", ".join(_STORED)}, nullif(origin, ''), withdraws, (SELECT phash FROM image
+  WHERE image.sha256 = outcome.sha256 AND phash IS NOT NULL LIMIT 1) FROM outcome ORDER BY number
+"""
+
+
+def outcome_records(file: ScanFile) -> Iterator[OutcomeRecord]:
+    """Yield the outcomes of a scan, in the order of their arrival."""
+    for record in file.stream(_SELECT_OUTCOMES):
+        yield OutcomeRecord(dict(zip(OUTCOMES.columns, record, strict=True)))
 
 
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:

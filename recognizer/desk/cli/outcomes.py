@@ -62,16 +62,12 @@ def export(
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
 ) -> None:
-    """Write all outcomes to a file, in the order of their arrival.
+    """Write all outcomes to a file, which `recognizer scan --known` reads, in their order."""
+    from recognizer.desk.outcomes import open_reviewed
+    from recognizer.rows.export import OUTCOMES, outcome_records, write_records
 
-    Each has its id, and the perceptual hash of its image: `recognizer scan --known` finds
-    near-copies of those that are confirmed.
-    """
-    from recognizer.desk.outcomes import OUTCOMES, exported_outcomes, open_reviewed
-    from recognizer.rows.export import write_records
-
-    with open_reviewed(scan, outcomes) as (file, stored):
-        records = exported_outcomes(file, stored)
+    with open_reviewed(scan, outcomes) as (file, _):
+        records = outcome_records(file)
         if str(output) == "-":
             for record in records:
                 typer.echo(record.to_json_line(), nl=False)
@@ -188,11 +184,9 @@ def _print(found: Measurement, rate: str | None) -> None:
 
 
 def _cells(found: Precision) -> list[str]:
-    from recognizer.policy.values import CandidateKind
-
-    name = found.name or "all"
-    if found.kind not in (None, CandidateKind.LABEL):
-        name = f"{name} ({found.kind})"
+    name = (
+        f"{found.name} ({found.kind})" if found.kind in ("family", "known") else found.name or "all"
+    )
     numbers = (found.confirmed, found.as_product, found.rejected, found.open)
     shares = (
         "-" if share is None else share.as_percent().replace(" %", "")
