@@ -1,6 +1,5 @@
 """One way into SQLite: whose file it is, its version, migration by steps, errors in words."""
 
-import itertools
 import os
 import sqlite3
 import threading
@@ -280,10 +279,6 @@ class SqliteFile(Closes):
 
     def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         """Yield what a statement selects, from one state of the file, in little memory."""
-        return itertools.chain.from_iterable(self.blocks(statement, values))
-
-    def blocks(self, statement: str, values: Values = ()) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the same, a thousand records at a time."""
         with self.lock, self._reported():
             cursor = self._database.execute(statement, values)
         while True:
@@ -291,7 +286,7 @@ class SqliteFile(Closes):
                 records = cursor.fetchmany(_ROWS_AT_A_TIME)
             if not records:
                 return
-            yield records
+            yield from records
 
     def execute(self, statement: str, values: Values = ()) -> None:
         """Run a statement on temporary tables or attached files, outside a transaction."""

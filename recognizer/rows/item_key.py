@@ -1,18 +1,13 @@
 """The key of an image, the same in every scan: its location and its listing."""
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.status import Reason
 
-MEMBER = "!/"  # separates an archive from its member, and a table from its row, in a row's source
-
-URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # how a URL begins, and its scheme
+MEMBER = "!/"  # between a table and the number of its row, in the source of an image
 
 
 def item_key(
@@ -47,12 +42,3 @@ def hash_of(text: str) -> int:
 def parent_key(name: str) -> int:
     """Return 64 bits of the name of a folder, a prefix of a store, or a table."""
     return hash_of(name.rstrip("/"))
-
-
-def without_parents(path: str) -> str:
-    """Return a path without ``..``, the same from any folder; as it is if a link is on the way."""
-    plain = path if URL.match(path) else os.path.normpath(path)
-    with suppress(ValueError):  # a NUL
-        if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
-            return plain
-    return path

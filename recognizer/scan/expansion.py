@@ -15,7 +15,6 @@ from typing import BinaryIO, cast
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.rows.item_key import without_parents
 from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.items import (
     FileLocation,
@@ -27,6 +26,7 @@ from recognizer.scan.items import (
     has_image_suffix,
     parse_location,
     table_format,
+    without_parents,
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store, opened

@@ -9,13 +9,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.policy.listing import listing_of
-from recognizer.rows.item_key import MEMBER, URL, item_key
+from recognizer.rows.item_key import MEMBER, item_key
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(
@@ -34,6 +35,9 @@ ARCHIVE_SUFFIXES = (
     *(".zip", ".7z", ".rar"),
 )
 
+URL = re.compile(
+    r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE
+)  # the beginning of a URL, with its scheme
 _PASSWORD = re.compile(r"(^[^/]+://[^/?#:]*):[^/?#]*@")
 
 Columns: TypeAlias = Mapping[str, Any] | None
@@ -95,6 +99,15 @@ def parse_location(name: str) -> FileLocation | Url:
     if scheme == "file":
         return FileLocation(unquote(urlsplit(name).path, errors="surrogateescape"))
     return Url(name)
+
+
+def without_parents(path: str) -> str:
+    """Return a path without ``..``, the same from any folder; as it is if a link is on the way."""
+    plain = path if URL.match(path) else os.path.normpath(path)
+    with suppress(ValueError):  # a NUL
+        if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
+            return plain
+    return path
 
 
 def has_image_suffix(name: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.policy.listing import image_columns
-from recognizer.rows.item_key import URL, without_parents
 from recognizer.scan.items import (
+    URL,
     Columns,
     FileLocation,
     Item,
@@ -24,6 +24,7 @@ from recognizer.scan.items import (
     has_image_suffix,
     parse_location,
     table_format,
+    without_parents,
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.records import MAX_NAME, Record, json_value, listing_columns, read_records

@@ -46,10 +46,10 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskStep:
-    """A step begins: if the worker dies now, it is of these tasks; one may come with its digest."""
+    """The beginning of a step: if the worker dies in it, one of these tasks is the cause."""
 
     indices: tuple[int, ...]
-    sha256: str | None = None
+    sha256: str | None = None  # of the image, if it is one
 
 
 Send: TypeAlias = Callable[[object], None]
