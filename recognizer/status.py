@@ -12,7 +12,7 @@ class Status(StrEnum):
     OK = "ok"
     """Decoded as it was meant to be."""
     DEGRADED = "degraded"
-    """Decoded and scored, but something is missing or damaged; the reason says what."""
+    """Scored in part: something is missing or damaged; the reason says what. Never *clear*."""
     FAILED = "failed"
     """Not scored; the reason says why. Never to be read as *clear*."""
 

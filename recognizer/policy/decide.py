@@ -58,11 +58,8 @@ def decide(
 
     For many predictions, ``thresholds`` are those of :func:`thresholds_of`.
     """
-    if prediction.status is Status.FAILED:
-        triage = Triage(decision=Decision.UNSCORED)
-        if policy.always_review.failed and prediction.reason not in UNREADABLE_REASONS:
-            triage = _at_least(Decision.REVIEW, triage, f"not scored: {prediction.reason}")
-    else:
+    triage = Triage(decision=Decision.CLEAR)
+    if prediction.status is not Status.FAILED:
         if thresholds is None:
             thresholds = thresholds_of(bundle, policy)
         found = [*_leads(prediction, thresholds), *_known_leads(known, policy)]
@@ -70,7 +67,9 @@ def decide(
         leads = tuple(lead for lead, _ in found)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         triage = Triage(decision=decision, leads=leads, why=tuple(why for _, why in found))
-        triage = _always_reviewed(triage, prediction, policy, bundle.animals)
+        triage = _with_animals(triage, prediction, policy, bundle.animals)
+    if prediction.status is not Status.OK and triage.decision is Decision.CLEAR:
+        triage = _unscored(prediction, policy)
     return with_keywords(triage, policy, columns)
 
 
@@ -90,18 +89,25 @@ def _at_least(level: Decision, triage: Triage, reason: str) -> Triage:
     return replace(triage, decision=level, why=(*triage.why, f"{level}: {reason}"))
 
 
-def _always_reviewed(
+def _with_animals(
     triage: Triage, prediction: Prediction, policy: Policy, animals: Sequence[str]
 ) -> Triage:
-    rule = policy.always_review
-    if rule.degraded and prediction.status is Status.DEGRADED:
-        triage = _at_least(Decision.REVIEW, triage, f"degraded: {prediction.reason}")
-    if rule.animals is not None and animals:
-        name = max(animals, key=lambda animal: prediction.scores[animal])
-        if (score := prediction.scores[name]) > rule.animals:
-            reason = f"a living animal: {name} {score:.3f} > {rule.animals:.3f}"
-            triage = _at_least(Decision.REVIEW, triage, reason)
-    return triage
+    limit = policy.always_review.animals
+    if limit is None or not animals:
+        return triage
+    name = max(animals, key=lambda animal: prediction.scores[animal])
+    if (score := prediction.scores[name]) <= limit:
+        return triage
+    return _at_least(Decision.REVIEW, triage, f"a living animal: {name} {score:.3f} > {limit:.3f}")
+
+
+def _unscored(prediction: Prediction, policy: Policy) -> Triage:
+    """Decide on an image that is damaged, or of which something that viewers show has no score."""
+    triage = Triage(decision=Decision.UNSCORED)
+    if not policy.always_review.failed or prediction.reason in UNREADABLE_REASONS:
+        return triage
+    extent = "not scored" if prediction.status is Status.FAILED else "scored in part"
+    return _at_least(Decision.REVIEW, triage, f"{extent}: {prediction.reason}")
 
 
 def with_keywords(triage: Triage, policy: Policy, columns: Mapping[str, Any] | None) -> Triage:

@@ -100,12 +100,11 @@ class CandidateKind(StrEnum):
 class AlwaysReview:
     """Images that are reviewed whatever the scores of products are.
 
-    ``degraded`` images are damaged or incomplete, though scored; ``failed`` ones are there but
-    could not be scored (one that could not be read stays unscored, since the next scan may read
-    it); ``animals`` are those over this probability of a living animal.
+    ``failed`` images are there, but were not scored, or in part (an image that could not be read
+    stays unscored, since the next scan may read it); ``animals`` are those over this probability of
+    a living animal.
     """
 
-    degraded: bool = False
     failed: bool = False
     animals: float | None = None
 

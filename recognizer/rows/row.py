@@ -38,7 +38,7 @@ class Row:
     Attributes:
         source: The path or URI as given.
         item: The listing's own columns, passed through.
-        status: ok; degraded: scored, but damaged or incomplete; failed: not scored.
+        status: ok; degraded: scored in part (damaged, frames left out); failed: not scored.
         reason: Why the status is not ok.
         sha256: Of the image's bytes; null if they could not be read.
         phash: The PDQ perceptual hash of the frame with the highest product score.
@@ -94,8 +94,8 @@ class Row:
     gone: Annotated[datetime, Meta(tz=True)] | None = None
 
     def __post_init__(self) -> None:
-        failed = self.status is Status.FAILED
-        if self.decision is (Decision.CLEAR if failed else Decision.UNSCORED):
+        is_whole = self.status is Status.OK
+        if self.decision is (Decision.UNSCORED if is_whole else Decision.CLEAR):
             raise ValueError(f"decision {self.decision} of an image of status {self.status}")
 
     @property

@@ -246,15 +246,24 @@ def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
 
 
 def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bundle: Bundle) -> None:
-    policy = Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5))
+    policy = Policy(always_review=AlwaysReview(failed=True, animals=0.5))
     animal = decided(bundle, scored(0.51), policy)
     assert (animal.decision, animal.leads) == (REVIEW, ())
     assert animal.why == ("review: a living animal: ceramic 0.510 > 0.500",)
     assert decided(bundle, scored(0.5), policy).decision is CLEAR
     damaged = scored(0.0, Status.DEGRADED, Reason.TRUNCATED)
-    assert decided(bundle, damaged, policy).why == ("review: degraded: truncated",)
-    assert decided(bundle, damaged, Policy()).decision is CLEAR
+    assert decided(bundle, damaged, policy).why == ("review: scored in part: truncated",)
     assert decided(bundle, scored(0.99), Policy()).decision is CLEAR
+
+
+def test_an_image_that_was_scored_in_part_is_a_lead_or_unscored(bundle: Bundle) -> None:
+    damaged = scored(0.0, Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    policy = Policy()
+    triage = decide(damaged, bundle, policy)
+    assert (triage.decision, triage.leads) == (UNSCORED, ())
+    assert decide(replace(damaged, status=Status.OK), bundle, policy).decision is CLEAR
+    lead = replace(damaged, families={"ivory": 0.95})
+    assert decide(lead, bundle, Policy()).decision is PRIORITY
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -56,7 +56,7 @@ POLICIES = [
     Policy(rules=of_family("ivory", rule(0.05))),
     Policy(rules=of_label("ivory_raw", rule(0.05))),
     Policy(keywords=Keywords(words=("ivory",))),
-    Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
+    Policy(always_review=AlwaysReview(failed=True, animals=0.5)),
 ]
 MATCH = known_match(distance=COPY_DISTANCE)
 SCORES = st.sampled_from([0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.501, 0.9, 0.95])
