@@ -29,9 +29,11 @@ from recognizer.imaging.formats import (
 )
 from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
 from recognizer.imaging.pixels import (
+    WIDE_MODES,
     averaged,
     check_bytes,
     check_memory,
+    check_range,
     check_size,
     kept_frames,
     orient,
@@ -183,10 +185,16 @@ def _exif_of(image: Image.Image) -> bytes:
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Load the current frame of a Pillow image of any mode; of limits, that on pixels applies."""
+    """Load the current frame of a Pillow image of any mode; of limits, that on pixels applies.
+
+    Values of 16 bits that do not reach from 0 to 65535 are a UsageError.
+    """
     check_size(image.size, limits)
     with _refusing():
         image.load()
+    if image.mode in WIDE_MODES - {"F"}:
+        check_range(np.asarray(image))
+    with _refusing():
         conversion, _ = _conversion(_profile_of(image))
         rgb = to_rgb(image, min_side, conversion)
         return _loaded({0: rgb}, image.size, orientation_of(_exif_of(image)))

@@ -45,7 +45,7 @@ _MAGIC = {
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
-_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after the file header
+_BMP_HEADERS = range(12, 125)  # sizes of the header after the file header, as browsers take them
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
@@ -85,8 +85,13 @@ def open_image(data: bytes, name: str) -> ImageFile:
     if flags & _ANIMATION:  # in viewers, each frame says whether it has alpha
         data = data[:20] + bytes([flags | _ALPHA]) + data[21:]
     image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
-    if image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION):
-        raise Refused(Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header denies")
+    # Lossless pixels that nothing announces are alone; behind them, browsers heed another alpha.
+    end = 20 + int.from_bytes(data[16:20], "little")
+    is_doubtful = name == "webp" and data[12:16] == b"VP8L" and end + 1 < len(data)
+    if is_doubtful or (image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION)):
+        raise Refused(
+            Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header does not announce"
+        )
     if name == "bmp" and image.mode != "RGBA" and _names_alpha(data):
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP whose alpha is not decoded")
     if name == "jpeg":  # read in parts, fill bytes would cost the square of their number

@@ -17,7 +17,7 @@ from PIL import Image
 from recognizer.errors import UsageError
 from recognizer.imaging.decode import Frame, LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.pixels import averaged, reduction
+from recognizer.imaging.pixels import averaged, check_range, reduction
 from recognizer.imaging.regions import find_parts
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
@@ -29,9 +29,9 @@ ImageSource: TypeAlias = (
 """A ``pathlib.Path``, encoded bytes, a binary file object, an array or a Pillow image.
 
 A ``str`` is none of these: text from a request must never open a file. A file object is read from
-its start, as Pillow does; one that cannot be rewound, from where it stands. Arrays are uint8 or
-uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or (height, width, 4) as
-RGBA.
+its start, as Pillow does; one that cannot be rewound, from where it stands. Arrays are uint8 (0 to
+255) or uint16 (0 to 65535), (height, width), (height, width, 1), (height, width, 3) as RGB or
+(height, width, 4) as RGBA.
 """
 
 PREPROCESSING_VERSION = 2
@@ -207,5 +207,6 @@ def _array_image(array: _Array) -> Image.Image:
             f"(H, W, 4), not {array.dtype} of shape {array.shape}"
         )
     if array.dtype == np.uint16:
+        check_range(array)
         array = array // 257
     return Image.fromarray(np.ascontiguousarray(array, np.uint8))

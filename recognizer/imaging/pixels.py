@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from recognizer.errors import UsageError
 from recognizer.imaging.color import Conversion
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Limits, Refused
 from recognizer.status import Reason
@@ -24,6 +25,7 @@ _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
+_MAX_WIDE, _MIN_WIDE = 65_535, 4096  # the highest value of 16 bits; 12 bits end below the other
 
 
 def check_size(size: tuple[int, int], limits: Limits) -> None:
@@ -66,6 +68,20 @@ def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -
             Reason.TOO_MANY_PIXELS,
             f"{size[0]}x{size[1]} pixels {what} take {needed // MEBIBYTE} MiB to decode, limit "
             f"{limits.max_decoded // MEBIBYTE} MiB",
+        )
+
+
+def check_range(values: NDArray[Any]) -> None:
+    """Raise a UsageError if values of 16 bits are of another range: they would be black, or white.
+
+    An image that is wholly black passes.
+    """
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > _MAX_WIDE or 0 < high < _MIN_WIDE:
+        end = f"lowest is {low}" if low < 0 else f"highest is {high}"
+        raise UsageError(
+            f"values of 16 bits range from 0 to {_MAX_WIDE}, but the {end}: scale them, or give "
+            "uint8"
         )
 
 

@@ -40,13 +40,15 @@ def read_png(data: bytes) -> Png:
     Raise a Refused if there are too many chunks, or a transparent color that is not decoded.
     """
     chunks: dict[bytes, bytes] = {}
-    kept, has_pixels = [_SIGNATURE], False
+    kept, has_pixels, previous = [_SIGNATURE], False, b""
     for kind, start, end in _walk(data):
         if not chunks and kind != b"IHDR":
             raise Refused(Reason.CORRUPT_HEADER, "a PNG that does not begin with IHDR")
+        is_stray = kind == b"IDAT" and has_pixels and previous != b"IDAT"
         has_pixels |= kind == b"IDAT"
+        previous = kind
         if kind in _PIXELS:
-            kept.append(data[start:end])
+            kept += [] if is_stray else [data[start:end]]
         elif not has_pixels and kind not in chunks and _is_sound(data, kind, start, end):
             chunks[kind] = value = _value(kind, data[start + 8 : end - 4], chunks)
             if kind in _ONCE and value:

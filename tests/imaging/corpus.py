@@ -94,6 +94,27 @@ def behind(chunk: bytes) -> bytes:
     return data[:-12] + chunk + data[-12:]
 
 
+def with_chunks(data: bytes, place: bytes, *chunks: bytes) -> bytes:
+    """A PNG with more chunks in front of the last one of a kind."""
+    at = data.rindex(place) - 4
+    return data[:at] + b"".join(chunks) + data[at:]
+
+
+def palette(*before: bytes, behind: Sequence[bytes] = (), odd: int = 0) -> bytes:
+    """The scene in 16 colors, with chunks before and behind its pixels, and an odd palette."""
+    data = encoded(scene().quantize(16), "PNG")
+    at = data.index(b"PLTE")
+    colors = png_chunk(b"PLTE", data[at + 4 : at + 52] + b"\x11" * odd)
+    data = data[: at - 4] + colors + data[at + 56 :]
+    return with_chunks(with_chunks(data, b"IDAT", *before), b"IEND", *behind)
+
+
+def apng_with(chunk: bytes) -> bytes:
+    """An animation whose last frame, behind a chunk, is the scene."""
+    data = encoded(plain(), "PNG", **_all([plain(60), scene()], duration=100))
+    return with_chunks(data, b"fcTL", chunk)
+
+
 def on_black() -> Image.Image:
     """White whose transparency is the scene in gray: on white there is nothing to see."""
     image = Image.new("RGBA", SIZE, "white")
@@ -106,6 +127,17 @@ def cut_out() -> Image.Image:
     image = Image.new("RGBA", (2 * SIZE[0], 2 * SIZE[1]))
     image.paste(scene("RGBA"), (SIZE[0] // 2, SIZE[1] // 2))
     return image
+
+
+def alphas(value: int) -> bytes:
+    """The transparency of 16 colors."""
+    return png_chunk(b"tRNS", bytes([value] * 16))
+
+
+def pixels_of(image: Image.Image) -> bytes:
+    """The chunk of pixels of a PNG."""
+    data = encoded(image, "PNG")
+    return data[data.index(b"IDAT") - 4 : -12]
 
 
 def short_of_colors() -> Image.Image:
@@ -194,6 +226,17 @@ def secret_webp(*, animated: bool) -> bytes:
         body = b"ANIM\6\0\0\0" + bytes(6) + b"ANMF" + struct.pack("<I", len(body)) + body
     data = b"WEBPVP8X\n\0\0\0" + bytes([2 * animated, 0, 0, 0]) + size + body
     return b"RIFF" + struct.pack("<I", len(data)) + data
+
+
+def webp_of_two_alphas() -> bytes:
+    """The scene with alpha, and more alpha behind it, without a header that announces any."""
+    (image := scene("RGBA")).putalpha(80)
+    lossy = encoded(image, "WEBP")
+    at = lossy.index(b"ALPH")
+    alpha = lossy[at : at + 8 + int.from_bytes(lossy[at + 4 : at + 8], "little")]
+    data = encoded(image, "WEBP", lossless=True)
+    data = data[data.index(b"VP8L") :] + alpha
+    return b"RIFF" + struct.pack("<I", 4 + len(data)) + b"WEBP" + data
 
 
 def segment(data: bytes, marker: int, body: bytes) -> bytes:
@@ -321,6 +364,15 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png inverted, damaged": lambda: png(iccp(inverted()), png_chunk(b"tEXt", b"a\0b")[:-1] + b"x"),
     "png inverted, long": lambda: png(iccp(profile(_TABLE, (b"x", bytes(3 << 20))))),
     "png inverted white": lambda: png(iccp(inverted()), image=on_black().convert("LA")),
+    "png two keys": lambda: palette(alphas(255), behind=[alphas(0)]),
+    "png key behind": lambda: palette(behind=[alphas(0)]),
+    "png key too long": lambda: palette(png_chunk(b"tRNS", bytes(17))),
+    "png palette behind": lambda: palette(behind=[png_chunk(b"PLTE", bytes(48))]),
+    **{f"png palette and {odd} bytes": partial(palette, odd=odd) for odd in (1, 2)},
+    "png odd palette, true colors": lambda: png(png_chunk(b"PLTE", bytes(49))),
+    "png pixels behind": lambda: with_chunks(
+        encoded(scene(), "PNG"), b"IEND", png_chunk(b"tEXt", b"a\0b"), pixels_of(plain())
+    ),
     "png steep": lambda: png(iccp(_STEEP), image=scene().point(lambda v: 126 + v // 64)),
     "png alpha without colors": lambda: png(
         png_chunk(b"tRNS", bytes(99)), image=scene().quantize(16)
@@ -335,6 +387,7 @@ REFUSED = {
     "bmp alpha without a mask": lambda: bmp(0xFF000000, depth=32, packing=0),
     "icon": lambda: encoded(scene(), "ICO"),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
+    "webp of alpha twice": webp_of_two_alphas,
     "webp of secret alpha": partial(secret_webp, animated=False),
 }
 """Files that browsers show in a way that is not looked at, and that are never cleared."""

@@ -13,7 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from recognizer.imaging import jpeg as jpegs
 from recognizer.imaging import load_image
 from recognizer.status import Reason, Status
-from tests.imaging.corpus import CASES
+from tests.imaging.corpus import CASES, apng_with, scene
 from tests.imaging.test_shown import IN_CHROMIUM, PAGES
 from tests.pictures import encoded, picture
 from tests.pictures import png_chunk as chunk
@@ -97,6 +97,17 @@ def test_metadata_that_changes_the_picture_is_kept() -> None:
     frames = [picture(color, (64, 48)) for color in ("blue", "red")]
     animation = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     assert len(load_image(animation[:33] + comment + animation[33:], min_side=48).frames) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0\0\1\0\0\0\0"])
+@pytest.mark.parametrize(
+    "kind", ["zTXt", "iCCP", "gAMA", "cHRM", "sRGB", "pHYs", "tRNS", "PLTE", "acTL", "IHDR"]
+)
+def test_a_chunk_between_frames_ends_no_animation(kind: str, body: bytes) -> None:
+    """Chromium shows the frames behind it; Pillow gives up."""
+    image = load_image(apng_with(chunk(kind.encode(), body)))
+    assert (image.status, image.frame_count) == (Status.OK, 3)
+    assert np.array_equal(image.frames[2].rgb, np.asarray(scene()))
 
 
 @pytest.mark.parametrize("body", [b"", bytes(200)])

@@ -1,5 +1,6 @@
 import io
 import itertools
+import struct
 import warnings
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ from tests.hostile import (
     many_scans,
     photo,
     png,
+    png_chunk,
     tiff,
 )
 from tests.imaging.corpus import frames as animation_of
@@ -339,6 +341,46 @@ def test_valid_files_with_bytes_flipped_or_cut(
     for place, mask in flips:
         data[int(place * reach)] ^= mask
     check(bytes(data[: int(share * len(data))]))
+
+
+@pytest.mark.parametrize("size", [16, 20, 24, 36, 42, 44, 46, 48, 60])
+def test_a_bmp_of_any_header_is_one(size: int) -> None:
+    """Browsers show these, Pillow does not."""
+    data = encode(photo(), "BMP")
+    header = struct.pack("<I", size) + (data[18:54] + bytes(20))[: size - 4]
+    image = load_image(data[:10] + struct.pack("<I", 14 + size) + header + data[54:])
+    assert (image.status, image.reason) == (Status.FAILED, Reason.UNSUPPORTED_FORMAT)
+    assert image.format == "bmp"
+
+
+@pytest.mark.parametrize("behind", [b"tEXt", b"tRNS", b"abCd"])
+def test_pixels_of_a_png_that_are_not_together_are_not_scored(behind: bytes) -> None:
+    """Browsers show those in front."""
+    whole = encode(photo(), "PNG")
+    at = whole.index(b"IDAT")
+    pixels = whole[at + 4 : -16]
+    first, second = (png_chunk(b"IDAT", part) for part in (pixels[:900], pixels[900:]))
+    for between, status in ((b"", Status.OK), (png_chunk(behind, bytes(6)), Status.FAILED)):
+        data = whole[: at - 4] + first + between + second + whole[-12:]
+        assert load_image(data).status is status
+
+
+def without_second_frame(kind: str) -> bytes:
+    """An animation whose second frame is empty."""
+    data = animation(kind, 3)
+    if kind == "PNG":
+        at = data.index(b"fdAT")
+        size = int.from_bytes(data[at - 4 : at], "big")
+        return data[: at - 4] + png_chunk(b"fdAT", data[at + 4 : at + 8]) + data[at + 8 + size :]
+    second = data.index(b"!\xf9", data.index(b"!\xf9") + 2)
+    return data[:second] + gif_frame(0, 0) + data[second:]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_an_animation_that_is_not_decoded_to_its_end_says_so(kind: str) -> None:
+    image = load_image(without_second_frame(kind))
+    assert (image.status, len(image.frames)) == (Status.DEGRADED, 1)
+    assert image.reason in {Reason.TRUNCATED, Reason.CORRUPT_DATA}
 
 
 @pytest.mark.parametrize("name", MAGICS)

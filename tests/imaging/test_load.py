@@ -94,6 +94,32 @@ def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> N
         load_image(source)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (RGB.astype(np.uint16), "0 to 65535, but the highest is 255"),
+        (RGB[..., 0].astype(np.uint16), "the highest is 255"),
+        (RGB.astype(np.uint16) * 16, "the highest is 4080"),
+        (photo().convert("L").convert("I"), "the highest is"),
+        (Image.fromarray(RGB[..., 0].astype(np.uint16) * 16), "the highest is 4080"),
+        (Image.fromarray(RGB[..., 0].astype(np.int32) - 500), "the lowest is -"),
+        (Image.fromarray(RGB[..., 0].astype(np.int32) * 65536), "the highest is 16711680"),
+    ],
+    ids=["uint16", "gray", "12 bits", "mode I", "mode I;16", "negative", "24 bits"],
+)
+def test_values_of_another_range_are_a_mistake_of_the_caller(values: object, words: str) -> None:
+    """They would be scored as black, or as white."""
+    with pytest.raises(UsageError, match=words):
+        load_image(values)
+
+
+def test_wide_values_of_the_full_range_or_black_are_taken() -> None:
+    for values in (RGB[..., 0].astype(np.uint16) * 257, np.zeros((20, 20), np.uint16)):
+        arrays = [load_image(one).frames[0].rgb for one in (values, Image.fromarray(values))]
+        assert np.array_equal(arrays[0][..., 0], values // 257)
+        assert np.array_equal(*arrays)
+
+
 @pytest.mark.parametrize("position", [0, 1, 100, len(PNG), len(PNG) + 5])
 @pytest.mark.parametrize("buffered", [False, True])
 def test_a_file_that_was_read_already_is_read_again(

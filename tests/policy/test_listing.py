@@ -258,10 +258,9 @@ def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bund
 
 def test_an_image_that_was_scored_in_part_is_a_lead_or_unscored(bundle: Bundle) -> None:
     damaged = scored(0.0, Status.DEGRADED, Reason.FRAMES_SKIPPED)
-    policy = Policy()
-    triage = decide(damaged, bundle, policy)
+    triage = decide(damaged, bundle, Policy())
     assert (triage.decision, triage.leads) == (UNSCORED, ())
-    assert decide(replace(damaged, status=Status.OK), bundle, policy).decision is CLEAR
+    assert decide(replace(damaged, status=Status.OK), bundle, Policy()).decision is CLEAR
     lead = replace(damaged, families={"ivory": 0.95})
     assert decide(lead, bundle, Policy()).decision is PRIORITY
 

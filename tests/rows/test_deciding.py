@@ -16,7 +16,7 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import decide
-from recognizer.policy.values import Policy
+from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.status import Reason, Status
@@ -73,7 +73,11 @@ ROWS = st.lists(
         ),
         st.builds(
             lambda source, score: scored_row(
-                source, score, status=Status.DEGRADED, reason=Reason.TRUNCATED
+                source,
+                score,
+                status=Status.DEGRADED,
+                reason=Reason.TRUNCATED,
+                decision=Decision.UNSCORED,
             ),
             st.sampled_from("abcde"),
             SCORES,

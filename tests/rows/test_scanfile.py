@@ -88,14 +88,14 @@ FAILED = st.builds(
     **COMMON,
 )
 SCORED = st.builds(
-    lambda is_ok, reason, **fields: replace(
+    lambda reason, decision, **fields: replace(
         bare_row("x", 0.5, "clear"),
-        status=Status.OK if is_ok else Status.DEGRADED,
-        reason=None if is_ok else reason,
+        status=Status.DEGRADED if reason else Status.OK,
+        reason=reason,
+        decision=Decision.UNSCORED if reason and decision is Decision.CLEAR else decision,
         **fields,
     ),
-    st.booleans(),
-    reason=st.sampled_from(Reason),
+    reason=st.none() | st.sampled_from(Reason),
     phash=st.one_of(st.none(), DIGESTS),
     format=st.sampled_from([None, "jpeg"]),
     width=COUNTS,
