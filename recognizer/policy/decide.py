@@ -127,9 +127,13 @@ _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
 def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
-    """Return the thresholds of all candidates; without a rule, those for any product."""
+    """Return the thresholds of all candidates; without a rule, those for any product.
+
+    A rule for a family compares its labels with the thresholds of the family, which scores no lower
+    than any of them: the rate of the rule is that of all that it raises.
+    """
     family_of = {
-        member: candidate.name
+        member: candidate
         for candidate in bundle.candidates
         if candidate.kind is CandidateKind.FAMILY
         for member in candidate.members
@@ -140,11 +144,10 @@ def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
         is_label = candidate.kind is CandidateKind.LABEL
         if not left or (not is_label and len(left) < 2):  # the one label speaks for itself
             continue
-        special = policy.rules.get((candidate.kind, candidate.name))
-        if special is None and is_label:
-            special = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
-        rule = special or policy.default
-        thresholds = candidate.thresholds if special else bundle.any_product_thresholds
+        rule, thresholds = policy.default, bundle.any_product_thresholds
+        for ruled in (family_of.get(candidate.name) if is_label else None, candidate):
+            if ruled is not None and (ruled.kind, ruled.name) in policy.rules:
+                rule, thresholds = policy.rules[ruled.kind, ruled.name], ruled.thresholds
         review = _threshold(rule.review, thresholds)
         priority = max(_threshold(rule.priority, thresholds), review, key=itemgetter(0))
         result.append(LeadThresholds(candidate, left, review, priority))

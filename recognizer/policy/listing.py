@@ -61,8 +61,13 @@ MAX_KEYWORD_LENGTH = 200  # characters of one keyword
 MAX_TEXT = 20_000  # characters of a title or description that are searched
 
 _BLANKS = re.compile(r"\s+")
-# Characters that are not seen, with which a seller may split a word: category Cf, and these.
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
+# Characters that are not seen, with which a seller may split a word: control characters that are no
+# blanks, Unicode's Default_Ignorable_Code_Point, and the null notehead. Others are of category Cf.
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
 _DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of so many digits
@@ -301,7 +306,9 @@ class Keywords:
         texts = texts_of(columns, self.columns)
         return tuple(
             KeywordHit(keyword=keyword, column=column)
-            for column, text in ((column, normalize(text[:MAX_TEXT])) for column, text in texts)
+            for column, text in (
+                (column, normalize(_UNSEEN.sub("", text)[:MAX_TEXT])) for column, text in texts
+            )
             for keyword, sought, is_anywhere in self._sought
             if sought in text and (is_anywhere or _has_word(text, sought))
         )
@@ -326,10 +333,11 @@ def _has_word(text: str, word: str) -> bool:
 
 def normalize(text: str) -> str:
     """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen."""
+    text = _UNSEEN.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
-        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
     return _BLANKS.sub(" ", text.casefold()).strip()
 
 

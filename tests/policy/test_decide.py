@@ -1,8 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import decide
 from recognizer.policy.values import (
+    FALSE_POSITIVE_RATES,
     CandidateKind,
     Decision,
     KnownMatch,
@@ -72,6 +76,24 @@ def test_decisions(
     triage = decide(prediction(worked, raw), bundle, policy)
     assert (triage.decision, labels_of(triage)) == (decision, labels)
     assert bool(triage.why) == (decision is not CLEAR)
+
+
+def test_the_rate_of_a_rule_for_a_family_is_that_of_all_it_raises(bundle: Bundle) -> None:
+    """One image in twenty passes each threshold of a bundle, and other images each of them."""
+    scores = np.random.default_rng(0).beta(0.3, 3, (4000, 2))
+    families = 1 - np.prod(1 - scores, axis=1)
+    levels = [dict.fromkeys(FALSE_POSITIVE_RATES, float(np.quantile(s, 0.95))) for s in scores.T]
+    of_all = dict.fromkeys(FALSE_POSITIVE_RATES, float(np.quantile(families, 0.95)))
+    thresholds = dict(zip((WORKED, RAW), levels, strict=True))
+    labels = (
+        replace(one, thresholds=thresholds.get(one.name, one.thresholds)) for one in bundle.labels
+    )
+    (family,) = bundle.families
+    measured = replace(bundle, labels=tuple(labels), families=(replace(family, thresholds=of_all),))
+    policy = Policy(rules=of_family("ivory", rule(0.05)))
+    raised = [decide(prediction(*pair), measured, policy) for pair in scores.tolist()]
+    assert np.mean([triage.decision is not CLEAR for triage in raised]) == pytest.approx(0.05)
+    assert any(labels_of(triage) for triage in raised)
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,25 @@ def test_words_and_substrings(word: str, title: str, is_word: bool, is_anywhere:
     assert found(Keywords(substrings=(word,)), title) == [word] * is_anywhere
 
 
+UNSEEN = (
+    "\0\x01\x0b\x1c\x1f\x7f\x85\u00ad\u034f\u061c\u115f\u17b4\u180b\u180f\u200b\u202e\u2060\u2065\u3164\ufe0f"
+    "\ufeff\uffa0\ufff0\U0001bca0\U0001d159\U0001d173\U000e0000\U000e0041\U000e0100\U000e01ef\U000e0fff"
+)
+
+
+@pytest.mark.parametrize("character", UNSEEN)
+def test_a_character_that_is_not_seen_hides_no_keyword(character: str) -> None:
+    for title in ("iv{}ory", "ivory{}", "{}ivory{} box", "i{0}{0}vory", f"{'{}' * 20_000}ivory"):
+        text = title.replace("{0}", character).replace("{}", character)
+        assert found(Keywords(words=("ivory",), substrings=("vor",)), text) == ["vor", "ivory"]
+
+
+@pytest.mark.parametrize("blank", " \t\n\f\r\u2003\u3000")
+def test_a_blank_is_seen(blank: str) -> None:
+    assert found(Keywords(words=("ivory",)), f"iv{blank}ory") == []
+    assert found(Keywords(words=("rhino horn",)), f"rhino{blank}horn") == ["rhino horn"]
+
+
 @given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=12))
 def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, word: str) -> None:
     if not normalize(word):

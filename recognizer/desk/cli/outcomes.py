@@ -62,7 +62,7 @@ def export(
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
 ) -> None:
-    """Write all outcomes to a file, which `recognizer scan --known` reads, in their order."""
+    """Write all outcomes to a file, which scan --known reads."""
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.rows.export import OUTCOMES, outcome_records, write_records
 
