@@ -28,6 +28,7 @@ from recognizer.imaging import (
 from recognizer.imaging.pixels import altered
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.maps import find_regions, local_probability, spread
+from recognizer.model.numerics import logit
 from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy.decide import LeadThresholds, decide, thresholds_of
 from recognizer.policy.values import KnownMatch, Policy, Triage
@@ -69,7 +70,7 @@ class ScoredImage:
 class Explanation:
     """Where the score of a label comes from; all but the prediction is empty where it failed.
 
-    ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
+    ``heatmap``, float32 (h, w), is the local score of the label, 0 to 1, on the grid of the
     model's last features, or a finer one where a part of the image was seen, over the whole upright
     image. ``regions`` are boxes around what stands out, highest first. ``rgb``, uint8 (height,
     width, 3), is the upright frame, perhaps reduced, on which the heat-map can be drawn.
@@ -383,13 +384,16 @@ class Recognizer(DecisionMaker):
     ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
         image, column = scored.image, self.labels.index(label)
         place = int(self._calibrate(scored.outputs["scores"], image.views)[1][:, column].argmax())
-        heatmap = local_probability(scored.outputs["maps"][place], self.bundle)[column]
+        local = local_probability(scored.outputs["maps"][place], self.bundle)
         view = image.views[place]
+        log_odds = np.moveaxis(logit(local), 0, -1)
+        shift = 0.0 if view.box is None else self.bundle.part_shift
+        heatmap = self.bundle.calibrate(log_odds, shift)[..., column].astype(np.float32)
         whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
         regions = tuple(
             replace(region, frame=view.index)
-            for region in find_regions(heatmap, label, size, view.box)
+            for region in find_regions(local[column], label, size, view.box)
         )
         return whole, heatmap if view.box is None else spread(heatmap, view.box, size), regions
 

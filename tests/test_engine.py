@@ -389,6 +389,19 @@ def test_near_leads_are_rescored_with_augmentation(
     assert (asked, at_once) == ([5, 6, 4, 3, 2], [True, *[False] * 4])
 
 
+def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path: Path, bundle: Bundle) -> None:
+    """A score of nothing has no hot place, however sure the model was before calibration."""
+    image = np.full((64, 64, 3), (220, 30, 30), np.uint8)
+    for intercept in (0.0, -9.0):
+        calibration = Calibration(1.0, intercept)
+        labels = tuple(replace(label, calibration=calibration) for label in bundle.labels)
+        folder = write_tiny_bundle(tmp_path / f"tiny-v{int(1 - intercept)}", labels=labels)
+        explanation = Recognizer.load(folder).explain(image, "ivory_worked")
+        score = explanation.prediction.scores["ivory_worked"]
+        assert explanation.heatmap == pytest.approx(score, abs=0.02)
+    assert score < 0.1
+
+
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what is left bright, and the line, of a heat-map with a hot place in a corner."""
     heat = np.full((10, 10), 0.3 * peak, np.float32)

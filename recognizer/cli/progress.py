@@ -29,7 +29,11 @@ def show_progress(begun: str = "loading", *, every: float = 10, quiet: bool = Fa
     printed = time.monotonic()
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn()
     with Progress(
-        *columns, console=console, transient=True, speed_estimate_period=_SPEED_SECONDS
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,  # else it ends with an empty line
+        speed_estimate_period=_SPEED_SECONDS,
     ) as progress:
         task = progress.add_task(begun, total=None)
 

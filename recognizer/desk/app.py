@@ -129,7 +129,6 @@ class _Pages:
         self._stop = stop
         self._cards = CardMaker(queue, photos)
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
-        self._making: dict[tuple[int, str, str], asyncio.Task[tuple[bytes, str]]] = {}
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -203,12 +202,9 @@ class _Pages:
         kind = request.path_params["kind"]
         if kind not in {*SIDES, "original"}:
             raise HTTPException(404)
-        wanted = _number(request), kind, request.query_params.get("label", "")
-        if (making := self._making.get(wanted)) is None:  # once for all who ask for it meanwhile
-            making = self._making[wanted] = asyncio.create_task(self._picture(*wanted))
-            making.add_done_callback(lambda _: self._making.pop(wanted))
+        key, label = _number(request), request.query_params.get("label", "")
         try:
-            data, media_type = await asyncio.shield(making)
+            data, media_type = await self._picture(key, kind, label)
         except Unavailable as error:
             return Response(error.words, 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}

@@ -134,10 +134,7 @@ def write_case(
                 "Made-With": [f"{name} {version}" for name, version in made_with.items()],
             }
             bagit.make_bag(str(partial), about, checksums=["sha256"])
-            tags = partial / TAG_MANIFEST
-            entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
-            tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
-            digest = hashlib.sha256(tags.read_bytes()).hexdigest()
+            digest = hashlib.sha256((partial / TAG_MANIFEST).read_bytes()).hexdigest()
     except bagit.BagError as error:
         raise UsageError(f"{output} cannot be written: {error}") from error
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}

@@ -8,7 +8,6 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -18,7 +17,7 @@ from types import MappingProxyType
 from recognizer.desk.entries import MAX_IMAGES, Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
-from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
+from recognizer.errors import UsageError
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
@@ -54,22 +53,8 @@ class Queue(Entries):
             raise
 
     def close(self) -> None:
-        """Release the files; one that is no longer in its place leaves nothing to another."""
-        with suppress(ScanFileChangedError):
-            self.check()
         super().close()
         self._outcomes.close()
-
-    def check(self) -> None:
-        """Also keep what is in the log of a file that is not where it was."""
-        try:
-            super().check()
-        except ScanFileChangedError:
-            # A log stays at the old path, and belongs to no file that is put there.
-            for file in (self.file, self._outcomes.file):
-                with suppress(ScanFileError):
-                    file.select("PRAGMA main.wal_checkpoint(TRUNCATE)")
-            raise
 
     def secret(self, new: str) -> str:
         """Return what signs the cookies of this desk: the stored secret, or the new one, stored."""

@@ -28,10 +28,10 @@ GRID = tuple(round(1 / (1 + math.exp(-x)), 6) for x in np.arange(9, -4.01, -0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The result of a threshold: leads in a day, or in the scan."""
+    """The result of a threshold: distinct images over it in a day, or in the scan."""
 
     threshold: float
-    leads: Estimate
+    leads: float
     recall: Estimate | None
     precision: Estimate | None
 
@@ -117,7 +117,7 @@ def measure_reviewed(
         found = count(positive, over)
         return Step(
             threshold=threshold,
-            leads=Estimate(*[factor * float(over.sum())] * 3),
+            leads=factor * float(over.sum()),
             recall=_ratio(found, count(positive, ~over)) if (sample & ~over).any() else None,
             precision=_ratio(found, count(~positive, over)),
         )
@@ -211,7 +211,7 @@ def choose(
     fitting = [
         position
         for position, step in enumerate(steps)
-        if (capacity is None or step.leads.value <= capacity)
+        if (capacity is None or step.leads <= capacity)
         and (precision is None or (step.precision is not None and step.precision.low >= precision))
     ]
     # If none fits a team, it is the strictest, of which the highest scores are reached.
@@ -229,14 +229,12 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
             f"No threshold is known over which at least {precision:.0%} of the leads show a "
             "product for certain (the lower end of the 95 % interval): review more."
         )
-    elif capacity is not None and step.leads.value > capacity:
+    elif capacity is not None and step.leads > capacity:
         yield (
-            f"The strictest threshold gives {step.leads.value:,.0f} leads, the team can look at "
-            f"{capacity:,.0f}: {capacity / step.leads.value:.0%} of the queue is reached, the "
+            f"The strictest threshold gives {step.leads:,.0f} leads, the team can look at "
+            f"{capacity:,.0f}: {capacity / step.leads:.0%} of the queue is reached, the "
             "highest scores first."
         )
-    elif capacity is not None and step.leads.high > capacity:
-        yield f"The queue is expected to fit, but may have up to {step.leads.high:,.0f} leads."
     elif choice.chosen == len(choice.steps) - 1:
         yield "This is the loosest threshold of which enough is known."
 

@@ -17,7 +17,7 @@ from tests.conftest import encoded, invoke, picture, run_python
         ("recognizer.cli.model.versions", "doctor {bundle}"),
         ("recognizer.model.self_test.self_test", "doctor {bundle}"),
         ("recognizer.rows.listings.read_outcomes", "scan a.jpg -m {bundle} --known a.jsonl"),
-        ("recognizer.desk.evidence.verify_case", "verify ."),
+        ("bagit.Bag.validate", "verify case"),
         ("recognizer.desk.queue.Queue", "review a.sqlite"),
         ("recognizer.lab.dataset.manifest.load_data", "train --data ."),
     ],
@@ -40,6 +40,7 @@ def test_a_spinner_turns_meanwhile(
     monkeypatch.chdir(tmp_path)
     Path("a.jpg").write_bytes(encoded(picture("red")))
     invoke("scan", "a.jpg", "-m", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
+    invoke("evidence", "a.sqlite", "--lead", "a.jpg", "-m", tiny_bundle)
     monkeypatch.setattr("rich.progress.Progress", progress)
     monkeypatch.setattr(step, begun)
     invoke(*command.format(bundle=tiny_bundle).split())

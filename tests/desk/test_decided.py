@@ -225,7 +225,7 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
     audited = [*rows[:2], replace(rows[2], audit=0.5)]
     of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
     done = succeed(*of_another)
-    assert "2 leads of 3 distinct images, 2 decided" in done.stdout
+    assert "2 distinct leads of 3 distinct images, 2 decided" in done.stdout
     assert "Misses: 0 of 1 audited images" in done.stdout
     written = json.loads(invoke(*of_another, "--json").stdout)
     assert written["precision"][0]["precision"]["value"] == 0.5
@@ -235,7 +235,11 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
         file.set_setting("audit_rate", "0.01")
     assert "--audit-rate over 0.01, which drew nothing.\n" in succeed("measure", scan).stdout
     assert "decide some of the audit sample" in succeed("measure", of_another[1]).stdout
-    recall_needs = ("decide 2 more of the 2 leads", "decide 1 more", "no lead and no image")
+    recall_needs = (
+        "decide 2 more of the 2 distinct leads",
+        "decide 1 more",
+        "no lead and no image",
+    )
     for row, words in zip(reversed(audited), recall_needs, strict=True):
         store(of_another[1], [outcome("rejected", sha256=row.sha256)])
         assert f"Recall: unknown; {words}" in succeed("measure", of_another[1]).stdout

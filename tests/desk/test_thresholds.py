@@ -40,9 +40,9 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
     base = Policy(name="mine", ignore=frozenset({"feather"}))
     measured = measure_reviewed(bundle, *said_of(bundle, images))
     choice = choose(measured, capacity=cases)
-    leads = [step.leads.value for step in choice.steps]
+    leads = [step.leads for step in choice.steps]
     assert leads == sorted(leads)
-    if choice.step.leads.value > cases:
+    if choice.step.leads > cases:
         assert choice.chosen == 0
         assert "of the queue is reached" in choice.notes[0]
     else:
@@ -99,13 +99,13 @@ def precise(bundle: Bundle, images: Iterable[Image], precision: float = 0.8) -> 
 def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     choice = precise(bundle, [*GOOD, *BAD])
     assert 0.619 <= choice.step.threshold < 0.8
-    assert choice.step.leads.value == 20
+    assert choice.step.leads == 20
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
     assert choice.step.recall is None
     assert any("neither recall nor a lower threshold" in note for note in choice.notes)
     # Open leads at the bottom do not hide what is over them.
     choice = precise(bundle, [*GOOD, *BAD, *[(0.55, None, None)] * 20])
-    assert choice.step.leads.value == 20
+    assert choice.step.leads == 20
     assert choice.steps[-1].threshold >= 0.55
     base = Policy(ignore=frozenset({"rhino_horn"}))
     policy = policy_of(choice, choice.step, bundle, base, "next")
@@ -118,9 +118,9 @@ def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> N
         assert precise(bundle, [*GOOD, *unknown]).steps[-1].threshold >= 0.4
     choice = precise(bundle, [*GOOD, *AUDITED, *UNSEEN, *CLEARED])
     assert choice.step.threshold < 0.3
-    assert choice.step.leads.value == 100  # all scores are known
+    assert choice.step.leads == 100  # all scores are known
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
-    strict = next(step for step in choice.steps if step.leads.value == 20)
+    strict = next(step for step in choice.steps if step.leads == 20)
     assert strict.recall.value == pytest.approx(20 / (20 + 40 / 0.5))
     assert strict.recall.low < 0.2 < strict.recall.high
 

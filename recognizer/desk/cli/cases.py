@@ -94,7 +94,8 @@ def verify_command(
         if not flaws:  # a pipe would be waited for
             bag = bagit.Bag(str(case))
             bag.info.pop("Payload-Oxum", None)  # a sum, which names no file
-            bag.validate()
+            with show_progress(f"Checking {case}"):
+                bag.validate()
     except bagit.BagValidationError as error:
         flaws += [str(detail) for detail in error.details] or [str(error)]
     except (bagit.BagError, OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.desk.measure import Measurement, Precision
+    from recognizer.model.description import Estimate
 
 app = options.group("Import, export and use the outcomes of leads.")
 
@@ -151,7 +152,7 @@ def _print(found: Measurement, rate: str | None) -> None:
     from recognizer.errors import counted
 
     print_table(
-        f"{counted(found.leads, 'lead')} of {counted(found.images, 'distinct image')}, "
+        f"{counted(found.leads, 'distinct lead')} of {counted(found.images, 'distinct image')}, "
         f"{found.decided:,} decided",
         [
             *("lead", "level", "confirmed", "as this product", "rejected", "open"),
@@ -169,15 +170,15 @@ def _print(found: Measurement, rate: str | None) -> None:
         return
     typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
-        f"{misses.cleared:,} clear) show a product: an estimated "
+        f"{misses.cleared:,} distinct clear ones) show a product: an estimated "
         f"{misses.rate.as_percent()} of the clear images"
     )
     if misses.recall is not None:
         typer.echo(f"Recall: {misses.recall.as_percent()}")
     elif (wanted := math.ceil(MIN_DECIDED * found.leads) - found.decided) > 0:
         typer.echo(
-            f"Recall: unknown; decide {wanted:,} more of the {found.leads:,} leads, so that nine "
-            "tenths are: the first that reviewers decide do not stand for the others."
+            f"Recall: unknown; decide {wanted:,} more of the {found.leads:,} distinct leads, so "
+            "that nine tenths are: the first that reviewers decide do not stand for the others."
         )
     else:
         typer.echo("Recall: unknown; no lead and no image of the audit sample shows a product.")
@@ -188,8 +189,10 @@ def _cells(found: Precision) -> list[str]:
         f"{found.name} ({found.kind})" if found.kind in ("family", "known") else found.name or "all"
     )
     numbers = (found.confirmed, found.as_product, found.rejected, found.open)
-    shares = (
-        "-" if share is None else share.as_percent().replace(" %", "")
-        for share in (found.precision, found.product_precision)
-    )
+    shares = map(share_cell, (found.precision, found.product_precision))
     return [name, found.level, *map(str, numbers), *shares]
+
+
+def share_cell(estimate: Estimate | None) -> str:
+    """Return a share with its interval, in percent, for a table."""
+    return "-" if estimate is None else estimate.as_percent().replace(" %", "")

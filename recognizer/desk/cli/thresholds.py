@@ -13,12 +13,12 @@ from recognizer._files import replacing, require_own
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, say, show_progress
+from recognizer.desk.cli.outcomes import share_cell
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.desk.thresholds import Choice
     from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Estimate
 
 MAX_STEPS = 12  # choices that are printed
 
@@ -102,34 +102,16 @@ def _print_choice(choice: Choice, bundle: Bundle) -> None:
     rows = [
         [
             ">" if position == choice.chosen else "",
-            _count(step.leads),
-            _share(step.recall),
-            _share(step.precision),
+            f"{step.leads:,.0f}",
+            share_cell(step.recall),
+            share_cell(step.precision),
             f"{step.threshold:.4g}",
         ]
         for position, step in enumerate(choice.steps)
         if position in shown
     ]
     if rows:
-        title = (
-            f"{bundle.title}: leads of {choice.images:,.0f} images; figures from {choice.origin}"
-        )
-        print_table(title, ("", "leads", "recall, %", "precision, %", "threshold"), rows)
+        title = f"{bundle.title}: of {choice.images:,.0f} images; figures from {choice.origin}"
+        print_table(title, ("", "distinct leads", "recall, %", "precision, %", "threshold"), rows)
     for note in choice.notes:
         typer.echo(f"- {note}")
-
-
-def _share(estimate: Estimate | None) -> str:
-    from recognizer.model.description import percent
-
-    if estimate is None:
-        return "-"
-    if estimate.value == 1:  # "100" would be read as a promise
-        return f"at least {percent(estimate.low)}"
-    return estimate.as_percent().replace(" %", "")
-
-
-def _count(estimate: Estimate) -> str:
-    if estimate.low == estimate.high:
-        return f"{estimate.value:,.0f}"
-    return f"{estimate.value:,.0f} ({estimate.low:,.0f}-{estimate.high:,.0f})"

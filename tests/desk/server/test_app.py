@@ -175,7 +175,7 @@ def test_a_later_verdict_on_a_listing_is_on_all_of_its_leads(tmp_path: Path) -> 
         anna, ben = Client(base, "Anna"), Client(base, "Ben")
         picked = dict(re.findall(r'data-key="(\w+)" data-shown="(\w+)"', anna.open("/listings")))
         anna.http.post("/act", json={"do": "confirmed", "listings": picked})
-        assert "3 leads of 3 distinct images, 1 decided" in succeed("measure", scan).stdout
+        assert "3 distinct leads of 3 distinct images, 1 decided" in succeed("measure", scan).stdout
         ben.open("/?state=confirmed")
         assert ben.act("rejected").status_code == 200
         assert "1 listing<" in anna.open("/listings?state=rejected")
