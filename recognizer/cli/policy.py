@@ -29,8 +29,7 @@ def policy_command(
     The exit code is 2 if the policy breaks a rule.
     """
     from recognizer.model.bundle import load_bundle
-    from recognizer.policy.toml import policy_path
-    from recognizer.policy.values import Policy
+    from recognizer.policy.values import Policy, policy_path
 
     model = load_bundle(bundle)
     rules = Policy.load(policy, model.taxonomy)

@@ -11,7 +11,7 @@ from recognizer._files import new_folder
 from recognizer.desk.outcomes import DESK, HAS_LEAD, Outcome, Outcomes
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
-from recognizer.policy.listing import Role, as_text, listing_of, value_of
+from recognizer.listing import Role, as_text, listing_of, value_of
 from recognizer.rows.listings import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

@@ -13,8 +13,8 @@ from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, name
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable
 from recognizer.desk.views import AUDIT, LEADS, OPEN, QUEUE, View
+from recognizer.listing import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.policy.listing import as_text, as_url
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status

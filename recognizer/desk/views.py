@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from recognizer.desk.outcomes import Judgement
-from recognizer.policy.listing import price_of
+from recognizer.listing import price_of
 from recognizer.policy.values import Decision
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import MAX_NAME

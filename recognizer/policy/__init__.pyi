@@ -1,5 +1,5 @@
-from recognizer.policy.listing import KeywordHit as KeywordHit
-from recognizer.policy.listing import Keywords as Keywords
+from recognizer.policy.keywords import KeywordHit as KeywordHit
+from recognizer.policy.keywords import Keywords as Keywords
 from recognizer.policy.values import AlwaysReview as AlwaysReview
 from recognizer.policy.values import CandidateKind as CandidateKind
 from recognizer.policy.values import Decision as Decision

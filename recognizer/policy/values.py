@@ -9,16 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeAlias
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias, get_args, get_type_hints
 
-from recognizer.errors import PolicyError
-from recognizer.policy.listing import KeywordHit, Keywords
+import msgspec
+
+from recognizer.errors import PolicyError, UsageError
+from recognizer.policy.keywords import KeywordHit, Keywords
 from recognizer.prediction import Natural, Score
-from recognizer.taxonomy import Taxonomy, unknown_name
+from recognizer.taxonomy import (
+    Taxonomy,
+    load_taxonomy,
+    read_toml,
+    require_keys,
+    toml_words,
+    unknown_name,
+)
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
@@ -167,9 +179,17 @@ class Policy:
         The taxonomy is that of the package unless one is given. A file that cannot be read or
         breaks a rule is a PolicyError.
         """
-        from recognizer.policy.toml import load_policy  # noqa: PLC0415 - it needs this module
-
-        return load_policy(policy, taxonomy)
+        if not isinstance(policy, str | os.PathLike):
+            raise UsageError(
+                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
+                f"{', '.join(EXAMPLES)}"
+            )
+        path = policy_path(policy)
+        try:
+            values = read_toml(path, PolicyError)
+            return parse_policy(values, path.stem, taxonomy or load_taxonomy())
+        except (PolicyError, OverflowError, RecursionError) as error:
+            raise PolicyError(f"{policy}: {toml_words(error)}") from error
 
     def check(self, taxonomy: Taxonomy) -> None:
         """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
@@ -274,3 +294,91 @@ def _levels(rule: Rule) -> dict[str, Any]:
 def toml_value(value: object) -> str:
     """Return a value as TOML: JSON is, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# --- policies as TOML ----------------------------------------------------------------------------
+
+_THRESHOLDS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
+    "review_rate": ("review", Rate),
+    "review_probability": ("review", Probability),
+    "priority_rate": ("priority", Rate),
+    "priority_probability": ("priority", Probability),
+}
+_KEYS = get_type_hints(Policy) | {"rules": dict[str, dict[str, Any]], "actions": dict[str, str]}
+del _KEYS["default"]  # its levels stand at the top of a file
+
+
+def policy_path(policy: str | os.PathLike[str]) -> Path:
+    """Return the path of a policy: a file, or one of this package by its name."""
+    name = os.fspath(policy)
+    if name not in EXAMPLES:
+        if os.path.exists(policy):
+            return Path(policy)
+        raise PolicyError(
+            f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+        )
+    if os.path.isfile(policy):
+        raise PolicyError(
+            f"{name!r} is a file here and a policy of this package: write "
+            f"{os.path.join(os.curdir, name)} for the file, or rename it"
+        )
+    return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
+
+
+def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
+    """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
+    require_keys(values, [*_THRESHOLDS, *_KEYS], PolicyError)
+    parts = {key: _part(key, values[key]) for key in _KEYS if key in values}
+    default = _rule(values, Rule())
+    rules: dict[tuple[CandidateKind, str], Rule] = {}
+    for kind, tables in parts.get("rules", {}).items():
+        if kind not in (CandidateKind.LABEL, CandidateKind.FAMILY):
+            raise PolicyError(f"rules.{kind}: write [rules.label.{kind}] or [rules.family.{kind}]")
+        for own_name, table in tables.items():
+            try:
+                levels = msgspec.convert(table, dict[str, Any])
+                require_keys(levels, [*_THRESHOLDS], PolicyError)
+                rules[CandidateKind(kind), own_name] = _rule(levels, default)
+            except (PolicyError, msgspec.ValidationError) as error:
+                raise PolicyError(f"rules.{kind}.{own_name}: {error}") from error
+    policy = Policy(**{"name": name, **parts, "default": default, "rules": rules})
+    policy.check(taxonomy)
+    return policy
+
+
+def _part(key: str, value: Any) -> Any:
+    kind = _KEYS[key]
+    try:
+        if is_dataclass(kind) and isinstance(value, dict):
+            require_keys(value, [part.name for part in fields(kind)], PolicyError)
+        return msgspec.convert(value, kind)
+    except (PolicyError, msgspec.ValidationError) as error:
+        words = str(error)
+        if wrong := re.fullmatch(r"Invalid enum value '(.*)' - at `\$\.(\w+)`", words):
+            choices = get_args(get_type_hints(kind)[wrong[2]])
+            words = f"{wrong[2]} = {wrong[1]}: one of {', '.join(choices)}"
+        raise PolicyError(f"{key}: {words}") from error
+
+
+def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
+    levels: dict[str, Threshold] = {}
+    for key, (level, kind) in _THRESHOLDS.items():
+        if key not in values:
+            continue
+        if level in levels:
+            raise PolicyError(f"give {level}_rate or {level}_probability, not both")
+        try:
+            levels[level] = kind(msgspec.convert(values[key], float))
+        except (PolicyError, msgspec.ValidationError) as error:
+            raise PolicyError(f"{key}: {error}") from error
+    return replace(default, **levels)
+
+
+def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
+    """Return a policy as the text of a file that :meth:`Policy.load` reads, after comments."""
+    lines = [*(f"# {text}" for text in comments), f"name = {toml_value(policy.name)}"]
+    actions = [("actions", policy.actions)] if policy.actions else []
+    for heading, values in [*policy_tables(policy), *actions]:
+        lines += ["", f"[{heading}]"] if heading else []
+        lines += [f"{key} = {toml_value(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"

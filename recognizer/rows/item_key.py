@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from recognizer.policy.listing import Role, as_text, listing_of, value_of
+from recognizer.listing import Role, as_text, listing_of, value_of
 from recognizer.status import Reason
 
 MEMBER = "!/"  # between a table and the number of its row, in the source of an image

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Self
 
 from recognizer.errors import ScanFileError
 from recognizer.known import KnownItem, KnownItems, read_outcomes
+from recognizer.listing import Role, as_count, value_of, values_of
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
+from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, Lead
 from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from recognizer.listing import listing_of, values_of
 from recognizer.model.bundle import Bundle
-from recognizer.policy.listing import listing_of, values_of
 from recognizer.policy.values import CandidateKind
 from recognizer.rows.item_key import MEMBER, hash_of, item_key, name_with_title
 from recognizer.rows.row import Row

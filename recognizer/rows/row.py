@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from recognizer.errors import UsageError
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing import KeywordHit
+from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.prediction import Digest, Region, Score, object_schema
 from recognizer.status import Reason, Status

@@ -28,10 +28,9 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.listing import listing_of
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing import listing_of
-from recognizer.policy.toml import parse_policy, policy_toml
-from recognizer.policy.values import EXAMPLES, Policy
+from recognizer.policy.values import EXAMPLES, Policy, parse_policy, policy_toml
 from recognizer.rows.queue import ORDERS
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row

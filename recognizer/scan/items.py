@@ -15,7 +15,7 @@ from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
-from recognizer.policy.listing import listing_of
+from recognizer.listing import listing_of
 from recognizer.rows.item_key import MEMBER, item_key
 from recognizer.status import Reason
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.policy.listing import image_columns
+from recognizer.listing import image_columns
 from recognizer.scan.items import (
     URL,
     Columns,

@@ -18,7 +18,7 @@ from recognizer.desk.photos import read_original
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.policy.listing import KeywordHit
+from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.row import Reference

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.policy import AlwaysReview, Keywords
-from recognizer.policy.toml import parse_policy, policy_toml
 from recognizer.policy.values import (
     EXAMPLES,
     CandidateKind,
@@ -19,6 +18,8 @@ from recognizer.policy.values import (
     Probability,
     Rate,
     Rule,
+    parse_policy,
+    policy_toml,
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import invoke, refuse, succeed

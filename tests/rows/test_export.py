@@ -12,7 +12,7 @@ import pytest
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.policy.listing import KeywordHit
+from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Region
 from recognizer.rows import Row, ScanFile, write_listings, write_rows

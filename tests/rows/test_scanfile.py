@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing import KeywordHit
+from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import Ranking, Row, ScanFile, ScanWriter, read_listings

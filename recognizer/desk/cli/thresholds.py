@@ -51,8 +51,7 @@ def thresholds_command(
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_reviewed, policy_of
     from recognizer.model.bundle import bundle_behind, bundles_behind
-    from recognizer.policy.toml import policy_toml
-    from recognizer.policy.values import Policy
+    from recognizer.policy.values import Policy, policy_toml
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --cases-per-reviewer (and --reviewers), or --precision")

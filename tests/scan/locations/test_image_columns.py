@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy.listing import image_columns
+from recognizer.listing import image_columns
 from recognizer.scan.tables import images_of_cell
 
 

@@ -1,4 +1,4 @@
-"""Listings: the roles of their columns by usual names, and the rules that a policy has for them.
+"""Listings: the roles of their columns by usual names, and the values in them.
 
 A name of a column may have any case, with blanks, hyphens, underscores or capitals between the
 words.
@@ -6,17 +6,13 @@ words.
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
-
-from recognizer.errors import PolicyError
 
 
 class Role(StrEnum):
@@ -54,20 +50,6 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
     }.items()
 }
 """The names by which a column is found, the surest first."""
-
-MAX_KEYWORDS = 10_000
-MAX_KEYWORD_LENGTH = 200  # characters of one keyword
-
-MAX_TEXT = 20_000  # characters of a title or description that are searched
-
-_BLANKS = re.compile(r"\s+")
-# Characters that are not seen, with which a seller may split a word: control characters that are no
-# blanks, Unicode's Default_Ignorable_Code_Point, and the null notehead. Others are of category Cf.
-_UNSEEN = re.compile(
-    "[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
-    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
 _DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of so many digits
@@ -255,90 +237,6 @@ def values_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     price, currency = price_of(columns)
     values = {role.value: read(value_of(columns, role)) for role, read in _READERS.items()}
     return values | {"price": price, "currency": currency}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeywordHit:
-    """A keyword of the policy that a listing has, and the column in which it stands."""
-
-    keyword: str
-    column: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Keywords:
-    """Words that raise the level of a listing by one, however many there are.
-
-    They are literal, and compared in NFKC, case-folded, and without characters that are not seen.
-    ``words`` match where no letter or digit stands beside them, ``substrings`` anywhere (for
-    languages without blanks between words). ``columns`` are where they are looked for: ``title``
-    and ``description`` by any of their usual names, others by their own name.
-    """
-
-    words: tuple[str, ...] = ()
-    substrings: tuple[str, ...] = ()
-    columns: tuple[str, ...] = (Role.TITLE.value, Role.DESCRIPTION.value)
-
-    def __post_init__(self) -> None:
-        for key in ("words", "substrings", "columns"):
-            given = getattr(self, key)
-            if isinstance(given, str):
-                raise PolicyError(f"{key}: a list of texts, not {given!r}")
-            for text in given:
-                if not normalize(text) or len(text) > MAX_KEYWORD_LENGTH:
-                    raise PolicyError(
-                        f"{key}: {text[:40]!r}: each is a text of 1 to {MAX_KEYWORD_LENGTH} "
-                        "characters that are seen"
-                    )
-            object.__setattr__(self, key, tuple(dict.fromkeys(given)))
-        if len(self.words) + len(self.substrings) > MAX_KEYWORDS:
-            raise PolicyError(f"more than {MAX_KEYWORDS:,} keywords")
-        if not self.columns:
-            raise PolicyError("columns: name one at least, or leave the key out")
-
-    def __bool__(self) -> bool:
-        return bool(self.words or self.substrings)
-
-    def hits(self, columns: Mapping[str, Any] | None) -> tuple[KeywordHit, ...]:
-        """Return each keyword that a listing's columns hold, once for each column."""
-        if not self or not columns:
-            return ()
-        texts = texts_of(columns, self.columns)
-        return tuple(
-            KeywordHit(keyword=keyword, column=column)
-            for column, text in (
-                (column, normalize(_UNSEEN.sub("", text)[:MAX_TEXT])) for column, text in texts
-            )
-            for keyword, sought, is_anywhere in self._sought
-            if sought in text and (is_anywhere or _has_word(text, sought))
-        )
-
-    @cached_property
-    def _sought(self) -> tuple[tuple[str, str, bool], ...]:
-        anywhere = {*self.substrings}
-        every = dict.fromkeys((*self.substrings, *self.words))
-        return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
-
-
-def _has_word(text: str, word: str) -> bool:
-    start = text.find(word)
-    while start >= 0:
-        end = start + len(word)
-        beside = text[max(0, start - 1) : start] + text[end : end + 1]
-        if not any(unicodedata.category(character)[0] in "LMN" for character in beside):
-            return True
-        start = text.find(word, start + 1)
-    return False
-
-
-def normalize(text: str) -> str:
-    """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen."""
-    text = _UNSEEN.sub("", text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
-        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
-    return _BLANKS.sub(" ", text.casefold()).strip()
 
 
 # --- columns with images -------------------------------------------------------------------------
