@@ -84,18 +84,19 @@ _CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is
 
 
 class _Verbs(typer.core.TyperGroup):
-    """A group whose commands are stand-ins until one of them is called."""
+    """A group whose commands are loaded when they are called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: dict[str, Any] = dict.fromkeys(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's
+        return load_verb(cmd_name) if cmd_name in VERBS else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
         for heading, verbs in VERB_GROUPS.items():
             with formatter.section(heading):
                 formatter.write_dl([(verb, line) for verb, (_, line) in verbs.items()], col_max=14)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, command, rest = super().resolve_command(ctx, args)
-        if name and command:
-            command = load_verb(name)
-        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -147,10 +148,6 @@ def _options(
 
     What it finds are leads: photos that somebody should look at. A lead is not a verdict.
     """
-
-
-for _verb, (_, _line) in VERBS.items():
-    app.command(_verb, help=_line)(lambda: None)  # it stands for the verb until that is called
 
 
 def _note_interrupts() -> threading.Event:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from recognizer.policy.values import (
@@ -32,17 +32,23 @@ class Scale(Protocol):
     def animals(self) -> tuple[str, ...]: ...
 
 
+class MeasuredThreshold(NamedTuple):
+    """A threshold, and its false-positive rate unless the policy gives a probability."""
+
+    value: float
+    false_positive_rate: float | None
+
+
 class LeadThresholds(NamedTuple):
     """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    A threshold comes with its false-positive rate, if it stands for one. ``priority`` is at least
-    ``review``.
+    ``priority`` is at least ``review``.
     """
 
     candidate: Candidate
     members: tuple[str, ...]
-    review: tuple[float, float | None]
-    priority: tuple[float, float | None]
+    review: MeasuredThreshold
+    priority: MeasuredThreshold
 
 
 def decide(
@@ -149,7 +155,7 @@ def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
             if ruled is not None and (ruled.kind, ruled.name) in policy.rules:
                 rule, thresholds = policy.rules[ruled.kind, ruled.name], ruled.thresholds
         review = _threshold(rule.review, thresholds)
-        priority = max(_threshold(rule.priority, thresholds), review, key=itemgetter(0))
+        priority = max(_threshold(rule.priority, thresholds), review, key=attrgetter("value"))
         result.append(LeadThresholds(candidate, left, review, priority))
     return tuple(result)
 
@@ -160,15 +166,15 @@ def _leads(
     """Yield the leads by scores, each with the sentence for it."""
     for entry in thresholds:
         score = _score(entry, prediction)
-        if score > entry.review[0]:
-            is_priority = score > entry.priority[0]
-            threshold, rate = entry.priority if is_priority else entry.review
+        if score > entry.review.value:
+            is_priority = score > entry.priority.value
+            threshold = entry.priority if is_priority else entry.review
             lead = Lead(
                 kind=entry.candidate.kind,
                 name=entry.candidate.name,
                 score=score,
-                threshold=threshold,
-                false_positive_rate=rate,
+                threshold=threshold.value,
+                false_positive_rate=threshold.false_positive_rate,
                 level=Decision.PRIORITY if is_priority else Decision.REVIEW,
             )
             yield lead, _sentence(lead, prediction)
@@ -184,10 +190,10 @@ def _score(entry: LeadThresholds, prediction: Prediction) -> float:
     return 1 - math.prod(1 - prediction.scores[member] for member in entry.members)
 
 
-def _threshold(given: Threshold, thresholds: Mapping[float, float]) -> tuple[float, float | None]:
+def _threshold(given: Threshold, thresholds: Mapping[float, float]) -> MeasuredThreshold:
     if isinstance(given, Rate):
-        return thresholds[given.value], given.value
-    return given.value, None
+        return MeasuredThreshold(thresholds[given.value], given.value)
+    return MeasuredThreshold(given.value, None)
 
 
 def _sentence(lead: Lead, prediction: Prediction) -> str:

@@ -73,6 +73,10 @@ def test_words_of_a_command_are_not_rewritten(tmp_path: Path) -> None:
     assert "-b: no such file or folder" in refuse("scan", "-o", tmp_path / "a", "--", "-b").stderr
 
 
+def test_a_verb_that_is_misspelled_is_suggested() -> None:
+    assert "Did you mean 'scan'?" in refuse("scna", "photos").stderr
+
+
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:
     letters: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     options_of: defaultdict[str, set[str]] = defaultdict(set)
