@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def check(photos: list[str]) -> None:
 
 def test_ray(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")
     exec(CODE.replace("200", "2"), {"__name__": "page"})
     check(photos)
