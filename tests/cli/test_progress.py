@@ -1,11 +1,10 @@
 """Commands that take seconds show progress, and end without a pause."""
 
 import itertools
-from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
+from rich.progress import Progress
 
 from recognizer.cli.progress import show_progress
 from tests.conftest import encoded, invoke, picture, run_python
@@ -27,10 +26,11 @@ def test_a_spinner_turns_meanwhile(
 ) -> None:
     seen, turning = [], []
 
-    @contextmanager
-    def progress(*_: object, **__: object):
+    def enter(progress: Progress) -> Progress:
         turning.append(1)
-        yield Mock()
+        return progress
+
+    def leave(*_: object) -> None:
         turning.clear()
 
     def begun(*_: object, **__: object) -> None:
@@ -41,7 +41,8 @@ def test_a_spinner_turns_meanwhile(
     Path("a.jpg").write_bytes(encoded(picture("red")))
     invoke("scan", "a.jpg", "-m", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
     invoke("evidence", "a.sqlite", "--lead", "a.jpg", "-m", tiny_bundle)
-    monkeypatch.setattr("rich.progress.Progress", progress)
+    monkeypatch.setattr(Progress, "__enter__", enter)
+    monkeypatch.setattr(Progress, "__exit__", leave)
     monkeypatch.setattr(step, begun)
     invoke(*command.format(bundle=tiny_bundle).split())
     assert seen == [True]
