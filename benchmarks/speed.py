@@ -137,7 +137,7 @@ def scan_seconds(
         rows = (f"{photos[n % len(photos)]},{n}\n" for n in range(count))
         table.write_text("".join(["image,listing\n", *rows]), encoding="utf-8")
         command = [sys.executable, "-m", "recognizer", "scan", str(table), "--quiet"]
-        command += ["--output", f"{folder}/scan.sqlite", "--bundle", str(bundle.path)]
+        command += ["--output", f"{folder}/scan.sqlite", "--model", str(bundle.path)]
         # The table lies elsewhere than the photos.
         command += ["--workers", str(workers), "--image-root", str(photos[0].parent)]
         began = time.perf_counter()

@@ -44,6 +44,13 @@ def profile(image: RGB, _: Material) -> bytes:
     return encoded(np.ascontiguousarray(image[..., ::-1]), icc_profile=icc)
 
 
+def transparent(image: RGB, _: Material) -> bytes:
+    """Show the photo on a dark page, and next to nothing on a white one."""
+    alpha = image.max(axis=2, keepdims=True)
+    color = image.astype(np.float32) * 255 / np.maximum(alpha, 1)
+    return encoded(np.dstack([color.round().astype(np.uint8), alpha]), "PNG")
+
+
 def polyglot(image: RGB, _: Material) -> bytes:
     """Append an archive to a JPEG, and name it photo.zip."""
     buffer = io.BytesIO(encoded(image))
@@ -77,6 +84,7 @@ TRICKS = (
     ),
     _trick("image-scaling attack", scaling),
     _trick("color profile", profile),
+    _trick("transparent, on black", transparent),
     _trick("photo.zip, a JPEG", polyglot),
     *(_trick(f"orientation, {kind}", partial(orientation, kind)) for kind in ("JPEG", "WEBP")),
 )
