@@ -1,27 +1,35 @@
 """An upload endpoint that checks photos.
 
-    uvicorn examples.fastapi_upload:app
+    WEB_CONCURRENCY=2 uvicorn examples.fastapi_upload:app
     curl -F photo=@photo.jpg http://127.0.0.1:8000/photos
     curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8000/photos
 
 A photo comes in a form, as browsers send it, or as it is. Too large is 413, neither of both 415 or
 422, too busy 503 with Retry-After; everything else gets a decision and words for the seller. A lead
 is a question for a reviewer: nobody is accused by an automatic answer.
+
+``WEB_CONCURRENCY`` web workers share ``PROCESSES`` processes, by default as many as the container's
+CPUs and memory allow. ``/metrics`` is for Prometheus: with several web workers, set
+``PROMETHEUS_MULTIPROC_DIR`` to an empty folder, and it has the sums of all of them.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException, Request
+import prometheus_client as prometheus
+from fastapi import FastAPI, HTTPException, Request, Response
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from recognizer import Decision, GuardedRecognizer, Limits, Policy
+from recognizer.scan import worker_count
 
 MIB = 1 << 20
 MAX_BYTES = 10 * MIB
-PROCESSES = int(os.environ.get("PROCESSES", os.cpu_count() or 1))
+WEB_WORKERS = int(os.environ.get("WEB_CONCURRENCY", "1"))  # uvicorn and gunicorn read it, too
+PROCESSES = max(1, worker_count(int(os.environ.get("PROCESSES", "0"))) // WEB_WORKERS)
 WAITING = 9 * PROCESSES  # uploads that may be in work or wait for it; more are sent away
 TIMEOUT = 10.0  # seconds for one photo
 TOO_LARGE = HTTPException(413, "A photo may have 10 MiB.")
@@ -31,6 +39,8 @@ WORDS = {
     Decision.PRIORITY: "We will look at your photo before it goes online.",
     Decision.UNSCORED: "We could not read your photo. Please upload a JPEG or PNG file.",
 }
+ANSWERS = prometheus.Counter("photos", "Photos that were answered.", ["decision", "reason"])
+IN_WORK = prometheus.Gauge("photos_in_work", "Photos in work.", multiprocess_mode="livesum")
 
 
 @asynccontextmanager
@@ -88,8 +98,10 @@ async def check(request: Request) -> dict[str, object]:
     photo = await read_photo(request)
     if len(photo) > MAX_BYTES:
         raise TOO_LARGE
-    prediction = await recognizer.predict_async(photo)
+    with IN_WORK.track_inprogress():
+        prediction = await recognizer.predict_async(photo)
     triage = recognizer.decide(prediction, Policy())
+    ANSWERS.labels(triage.decision, prediction.reason or "").inc()
     return {
         "decision": triage.decision,
         "reason": prediction.reason,  # of a damaged or unreadable photo
@@ -98,7 +110,12 @@ async def check(request: Request) -> dict[str, object]:
     }
 
 
-@app.get("/health")
-async def health() -> dict[str, int]:
-    """Say how busy the service is, and what became of the uploads."""
-    return app.state.recognizer.stats()
+@app.get("/metrics")
+async def metrics() -> Response:
+    """Say how busy the service is, and what became of the photos."""
+    registry = prometheus.REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = prometheus.CollectorRegistry()
+        MultiProcessCollector(registry)
+    text = prometheus.generate_latest(registry)
+    return Response(text, media_type=prometheus.CONTENT_TYPE_LATEST)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import speed
+from benchmarks import service, speed
 from benchmarks.speed import BYTES_PER_PIXEL, SAMPLES, main, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
@@ -57,3 +57,13 @@ def test_the_command(
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
     assert "| scan, photos/s | 80 | 80 |" in lines
+
+
+def test_a_service_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(service, "PROCESSES", (1, 2, 2))
+    monkeypatch.setattr(service, "make_uploads", lambda: {"empty": b""})
+    monkeypatch.setattr(service, "in_new_process", lambda function, *given: function(*given))
+    service.main(["--count", "2", "--markdown", str(tmp_path / "page.md")])
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    (memory,) = (line.split("|")[2:4] for line in lines if "memory" in line)
+    assert 0 < int(memory[0]) < int(memory[1])

@@ -1,7 +1,9 @@
+import os
 import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import httpx
 import pytest
 
 from examples import fastapi_upload
-from tests.examples.load import UPLOADS, uploads_of
+from tests.conftest import run_python
+from tests.examples.load import ROOT, UPLOADS, running, uploads_of
 from tests.serving import serving
 
 
@@ -98,6 +101,33 @@ def test_the_answer_has_words_for_the_seller(service: httpx.Client) -> None:
     answer = service.post("/photos", content=UPLOADS["text"][0])
     assert (answer.status_code, answer.json()["reason"]) == (200, "not_an_image")
     assert "JPEG or PNG" in answer.json()["message"]
-    counts = service.get("/health").json()
-    assert counts["waiting"] == counts["replaced"] == 0
-    assert counts["not_an_image"] >= 1
+    metrics = service.get("/metrics").text.splitlines()
+    assert "photos_in_work 0.0" in metrics
+    assert any('reason="not_an_image"' in line for line in metrics)
+
+
+def test_web_workers_share_the_processes_and_count_together(
+    tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("web")
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    program = "from examples.fastapi_upload import PROCESSES; print(PROCESSES)"
+    env = {**os.environ, "PROCESSES": "6", "PYTHONPATH": str(ROOT)}
+    assert run_python("-c", program, env=env).stdout == "3\n"
+    transport = httpx.HTTPTransport(
+        uds=f"{folder}/socket", limits=httpx.Limits(max_keepalive_connections=0)
+    )
+    command = ["-m", "uvicorn", "examples.fastapi_upload:app", "--uds", f"{folder}/socket"]
+    with httpx.Client(transport=transport, base_url="http://service", timeout=600) as client:
+
+        def metrics() -> str:
+            with suppress(httpx.TransportError):
+                return client.get("/metrics").text
+            return ""
+
+        with running(command, tiny_bundle, lambda: bool(metrics())):
+            for _ in range(20):
+                assert client.post("/photos", content=UPLOADS["empty"][0]).status_code == 200
+            for _ in range(8):  # of either
+                assert 'photos_total{decision="unscored",reason="empty"} 20.0' in metrics()
