@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
-    pip install --no-cache-dir "$(echo /wheel/*.whl)[cloud,desk,parquet]" \
+    pip install --no-cache-dir "$(echo /wheel/*.whl)[cloud,desk,heif,parquet]" \
     && useradd --uid 10001 --home-dir /work recognizer \
     && install --directory --owner recognizer /work
 USER 10001
