@@ -26,23 +26,14 @@ LIMITS = Limits()
 
 
 def members(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield the members of an archive that are not folders: their names, and how to open them."""
+    """Yield the names of an archive's files, and how to open them."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-                if not entry.is_dir():
-                    yield entry.filename, partial(archive.open, entry)
+            found = sorted(archive.infolist(), key=lambda entry: entry.filename)
+            yield from ((e.filename, partial(archive.open, e)) for e in found if not e.is_dir())
     else:
         with tarfile.open(path, "r|*") as stream:
-            for member in stream:
-                if not member.isdir():
-                    yield member.name, partial(stream.extractfile, member)
-
-
-def failed(source: str, error: Exception) -> Item:
-    """Return an item that gets a row with the reason, and not a score."""
-    words = f"{type(error).__name__}: {error}"
-    return replace(Item.at(source), reason=Reason.CORRUPT_CONTAINER, detail=words)
+            yield from ((m.name, partial(stream.extractfile, m)) for m in stream if not m.isdir())
 
 
 def items(path: str) -> Iterator[Item]:
@@ -53,8 +44,7 @@ def items(path: str) -> Iterator[Item]:
             columns, images = None, []
             for name, open_member in group:
                 names[name] += 1
-                again = f"#{names[name]}" if names[name] > 1 else ""
-                source = f"{path}!/{name}{again}"
+                source = f"{path}!/{name}" + (f"#{names[name]}" if names[name] > 1 else "")
                 try:
                     with open_member() as file:
                         data = file.read(LIMITS.max_bytes + 1)  # the row of a larger one says so
@@ -66,14 +56,17 @@ def items(path: str) -> Iterator[Item]:
                     images.append(failed(source, error))
             yield from (replace(image, columns=columns) for image in images)
     except Exception as error:  # a damaged archive: what came before is scanned
-        yield from images
-        yield failed(path, error)
+        yield from (*images, failed(path, error))
+
+
+def failed(source: str, error: Exception) -> Item:
+    """Return an item that gets a row with the reason, and not a score."""
+    return replace(Item.at(source), reason=Reason.CORRUPT_CONTAINER, detail=repr(error))
 
 
 if __name__ == "__main__":
-    output, *paths = sys.argv[1:]
     bundle = load_bundle(os.environ.get("BUNDLE"))
-    with ScanWriter(output, Ranking([bundle])) as file:
-        found = (item for path in paths for item in items(path))
+    with ScanWriter(sys.argv[1], Ranking([bundle])) as file:
+        found = (item for path in sys.argv[2:] for item in items(path))
         summary = scan(found, bundle, Policy(), file)
     print(f"{summary.images} images, {summary.failed.total()} failed; leads: {summary.leads}")

@@ -15,24 +15,15 @@ import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-TRIES, REFUSED, TRANSIENT = 6, {400, 413, 422}, {408, 425, 429, 500, 502, 503, 504}
+PAUSES, BUSY, REFUSED = (1, 2, 4, 8, 16), {429, 500, 502, 503, 504}, {400, 413, 422}
 OURS = ("decision", "product", "score", "reports", "also_in_listings", "scanned")
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Makes a redirect an error: the API key is for one host."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
-
-
-OPENER = urllib.request.build_opener(NoRedirect)
 
 
 def report_of(listing: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -60,27 +51,25 @@ def photo_url(photo: dict[str, Any], template: str | None) -> str | None:
     return template.format(sha256=photo["sha256"]) if template and photo["sha256"] else None
 
 
-def post(url: str, body: bytes, key: str) -> str | None:
-    """Send a report; return why Coop does not want it, or None. Passing failures are retried."""
-    headers = {"Content-Type": "application/json", "X-API-KEY": key}
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - main() checks the URL
-    for number in range(TRIES):
-        pause = 2.0**number
+def post(url: str, body: bytes) -> str | None:
+    """Send a report; return why Coop does not want it, or None. Busy servers are asked again."""
+    headers = {"Content-Type": "application/json", "X-API-KEY": os.environ["COOP_API_KEY"]}
+    address = urlsplit(url)
+    connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    for pause in PAUSES:
         try:
-            OPENER.open(request, timeout=30).close()
-            return None
-        except urllib.error.HTTPError as error:
-            text = error.read(1 << 20).decode("utf-8", "replace")
-            if error.code in REFUSED:
-                return f"{error.code}: {text}"
-            if error.code not in TRANSIENT:
-                raise SystemExit(f"{url}: status {error.code}: {text}") from error
-            wanted = error.headers.get("Retry-After", "")
-            pause = min(60.0, max(pause, float(wanted) if wanted.isdecimal() else 0.0))
+            with closing(connect(address.netloc, timeout=30)) as coop:  # it follows no redirect
+                coop.request("POST", address.path, body, headers)
+                answer = coop.getresponse()
+                text = f"{answer.status}: {answer.read(1 << 20).decode('utf-8', 'replace')}"
         except OSError as error:
-            print(error, file=sys.stderr)
+            raise SystemExit(f"{url}: {error}; the same command goes on") from error
+        if answer.status not in BUSY:
+            break
         time.sleep(pause)
-    raise SystemExit(f"{url} did not answer {TRIES} times: give the same command again later")
+    if answer.status < 300 or answer.status in REFUSED:
+        return text if answer.status in REFUSED else None
+    raise SystemExit(f"{url}: status {text}; the same command goes on")
 
 
 def leads(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
@@ -108,11 +97,11 @@ def main(arguments: list[str] | None = None) -> int:
         for listing, body in leads(options):
             if (digest := hashlib.sha256(body).hexdigest()) in accepted:
                 continue
-            if (why := post(endpoint, body, os.environ["COOP_API_KEY"])) is None:
+            if why := post(endpoint, body):
+                refused += 1
+                print(f"{listing!r}: refused: {why}", file=sys.stderr)
+            else:
                 print(digest, file=file, flush=True)
-                continue
-            refused += 1
-            print(f"{listing!r}: refused: {why}", file=sys.stderr)
     return 3 if refused else 0
 
 

@@ -45,11 +45,8 @@ def tasks(scan: str, photo_url: str | None) -> Iterator[dict[str, Any]]:
                 continue
             image = photo_url.format(sha256=row["sha256"], source=quote(image))
         data = {name: row[name] or "" for name in TEXTS}
-        data |= {
-            "image": image,
-            "listing": row["listing"],
-            "why": "\n".join(json.loads(row["why"])),
-        }
+        data |= {"image": image, "listing": row["listing"]}
+        data["why"] = "\n".join(json.loads(row["why"]))
         labels = [lead["name"] for lead in json.loads(row["leads"]) if lead["kind"] == "label"]
         result = [*boxes(row), *(result_of("label", "choices", name) for name in labels[:1])]
         prediction = {"model_version": row["model"], "score": row["score"], "result": result}
@@ -79,10 +76,9 @@ def result_of(name: str, kind: str, label: str, **more: Any) -> dict[str, Any]:
 def interface() -> str:
     """Return the labelling interface."""
     labels = [*load_taxonomy().labels]
-    judgements = "".join(f"<Choice value={quoteattr(one)}/>" for one in Judgement)
-    choices, regions = (
-        "".join(f"<{tag} value={quoteattr(label)}/>" for label in labels)
-        for tag in ("Choice", "Label")
+    judgements, choices, regions = (
+        "".join(f"<{tag} value={quoteattr(value)}/>" for value in values)
+        for tag, values in (("Choice", Judgement), ("Choice", labels), ("Label", labels))
     )
     return f"""<View>
 <Header value="$title"/><Text name="why" value="$why"/>

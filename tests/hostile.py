@@ -7,6 +7,7 @@ about it may say. Where ``entry.skip`` holds words, the input cannot be made or 
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import socket
 import struct
@@ -41,18 +42,23 @@ from tests.pictures import encoded as encode
 
 @dataclass(frozen=True)
 class Hostile:
-    """One hostile input; ``build`` puts it into an existing folder and returns its path."""
+    """One hostile input: a file of ``data()``, or what :func:`_place` makes of the name."""
 
     name: str
-    build: Callable[[Path], Path | str]
     status: Status
     reason: Reason | None
+    data: Callable[[], bytes] | None = None
+    filename: str = ""
     skip: str | None = None
 
     def make(self, folder: Path) -> str:
         """Put the input into ``folder``, which is made, and return its path."""
         folder.mkdir(parents=True, exist_ok=True)
-        return os.fspath(self.build(folder))
+        if self.data is None:
+            return os.fspath(_place(self.name, folder))
+        path = folder / (self.filename or f"{self.name}.jpg")
+        path.write_bytes(self.data())
+        return os.fspath(path)
 
 
 def _jpeg_cuts(data: bytes) -> dict[str, int]:
@@ -105,65 +111,50 @@ _BYTE_NAMES = None if sys.platform == "linux" else "file names are Unicode here"
 _HEIF = importlib.util.find_spec("pillow_heif") is not None
 
 
-def _file(
-    name: str,
-    status: Status,
-    reason: Reason | None,
-    data: Callable[[], bytes],
-    filename: str | None = None,
-    skip: str | None = None,
-) -> Hostile:
-    def build(folder: Path) -> str:
-        path = os.path.join(os.fspath(folder), filename or f"{name}.jpg")
-        with open(path, "wb") as file:
-            file.write(data())
-        return path
-
-    return Hostile(name, build, status, reason, skip)
-
-
 def _files(
     status: Status, reason: Reason | None, **named: Callable[[], bytes]
 ) -> Iterator[Hostile]:
-    for name, data in named.items():
-        yield _file(name, status, reason, data)
+    return (Hostile(name, status, reason, data) for name, data in named.items())
 
 
 def _other(name: str, reason: Reason, skip: str | None = None) -> Hostile:
-    return Hostile(name, partial(_place, name), Status.FAILED, reason, skip)
+    return Hostile(name, Status.FAILED, reason, skip=skip)
 
 
-def _truncated_jpegs() -> Iterator[Hostile]:
-    for kind, progressive in (("baseline", False), ("progressive", True)):
-        for place in _jpeg_cuts(jpeg()):
-
-            def data(progressive: bool = progressive, place: str = place) -> bytes:
-                whole = jpeg(progressive=progressive)
-                return whole[: _jpeg_cuts(whole)[place]]
-
-            # The first scan of a progressive one holds all rows, coarsely.
-            had = place in {"half", "last_bytes"} or (progressive and place == "early")
-            status = Status.DEGRADED if had else Status.FAILED
-            yield _file(f"jpeg_{kind}_cut_{place}", status, Reason.TRUNCATED, data)
+def _cut_jpeg(place: str, progressive: bool) -> bytes:
+    whole = jpeg(progressive=progressive)
+    return whole[: _jpeg_cuts(whole)[place]]
 
 
-def _truncated_others() -> Iterator[Hostile]:
+def _cut_other(name: str, share: float) -> bytes:
+    whole = encode(photo(), name)
+    return whole[: max(26, int(share * len(whole)))]
+
+
+def _truncated() -> Iterator[Hostile]:
+    for progressive, place in itertools.product((False, True), _jpeg_cuts(jpeg())):
+        # The first scan of a progressive one holds all rows, coarsely.
+        had = place in {"half", "last_bytes"} or (progressive and place == "early")
+        status = Status.DEGRADED if had else Status.FAILED
+        kind = "progressive" if progressive else "baseline"
+        data = partial(_cut_jpeg, place, progressive)
+        yield Hostile(f"jpeg_{kind}_cut_{place}", status, Reason.TRUNCATED, data)
     for name in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"):
         for place, share in (("head", 0.012), ("half", 0.5)):
-
-            def data(name: str = name, share: float = share) -> bytes:
-                whole = encode(photo(), name)
-                return whole[: max(26, int(share * len(whole)))]
-
             # An AVIF is boxes within boxes: where one breaks off, the parser cannot tell why.
             is_vague = (name, place) == ("AVIF", "half")
             reason = Reason.CORRUPT_HEADER if is_vague else Reason.TRUNCATED
-            yield _file(f"{name.lower()}_cut_{place}", Status.FAILED, reason, data)
+            data = partial(_cut_other, name, share)
+            yield Hostile(f"{name.lower()}_cut_{place}", Status.FAILED, reason, data)
 
 
 def _chunk_png(chunk: bytes, body: bytes, place: int = 33) -> bytes:
     whole = encode(photo(), "PNG")
     return whole[:place] + png_chunk(chunk, body) + whole[place:]
+
+
+def _profile_bomb() -> bytes:
+    return _chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED)
 
 
 def _zeroed_scan() -> bytes:
@@ -222,7 +213,7 @@ def _many_pages() -> bytes:
 
 _BIG_TEXT = b"Comment\0" + b"x" * (2 * 1024 * 1024)
 _ZIPPED = zlib.compress(bytes(80 * 1024 * 1024), 9)
-
+_ZIPPED_TEXT = b"Comment\0\0" + _ZIPPED
 _BAD_EXIF = b"Exif\0\0II*\0\xff\xff\xff\x7f" + b"\xff" * 40
 _HTML = b"<!DOCTYPE html><html><body><svg></svg>404 not found</body></html>"
 _SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -234,8 +225,7 @@ _BIG_FRAME = gif((32, 32), gif_frame(32, 32), gif_frame(12_000, 12_000))
 _FAILED, _DEGRADED, _OK = Status.FAILED, Status.DEGRADED, Status.OK
 
 HOSTILE: tuple[Hostile, ...] = (
-    *_truncated_jpegs(),
-    *_truncated_others(),
+    *_truncated(),
     *_files(_FAILED, Reason.EMPTY, zero_bytes=lambda: b""),
     *_files(
         *(_FAILED, Reason.NOT_AN_IMAGE),
@@ -286,20 +276,11 @@ HOSTILE: tuple[Hostile, ...] = (
         wide=lambda: encode(photo(20_000, 2), "PNG"),
         high=lambda: encode(photo(2, 20_000), "JPEG"),
     ),
+    *_files(_DEGRADED, Reason.CORRUPT_DATA, jpeg_zeroed_scan=_zeroed_scan),
     *_files(
-        *(_DEGRADED, Reason.CORRUPT_DATA),
-        jpeg_zeroed_scan=_zeroed_scan,
-    ),
-    *_files(
-        *(Status.OK, None),
-        png_zipped_text_bomb=lambda: _chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
-        png_zipped_text_bomb_behind_pixels=lambda: _chunk_png(
-            b"zTXt", b"Comment\0\0" + _ZIPPED, -12
-        ),
-    ),
-    *_files(
-        *(_DEGRADED, Reason.CORRUPT_HEADER),
-        png_zipped_profile_bomb=lambda: _chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
+        *(_OK, None),
+        png_zipped_text_bomb=lambda: _chunk_png(b"zTXt", _ZIPPED_TEXT),
+        png_zipped_text_bomb_behind_pixels=lambda: _chunk_png(b"zTXt", _ZIPPED_TEXT, -12),
     ),
     *_files(
         *(_DEGRADED, Reason.FRAMES_SKIPPED),
@@ -307,6 +288,7 @@ HOSTILE: tuple[Hostile, ...] = (
         tiff_thousands_of_pages=_many_pages,
         tiff_ring_of_pages=lambda: tiff(np.array(photo()), next_page=8),
     ),
+    *_files(_DEGRADED, Reason.CORRUPT_HEADER, png_zipped_profile_bomb=_profile_bomb),
     *_files(_DEGRADED, Reason.TRUNCATED, gif_broken_later_frame=_broken_later_frame),
     *_files(
         *(_OK, None),
@@ -322,8 +304,8 @@ HOSTILE: tuple[Hostile, ...] = (
         bmp_negative_height=_bottom_up,
     ),
     # The file system
-    _file("undecodable_name", _OK, None, jpeg, os.fsdecode(b"\xff\xfe.jpg"), _BYTE_NAMES),
-    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg"),
+    Hostile("undecodable_name", _OK, None, jpeg, os.fsdecode(b"\xff\xfe.jpg"), _BYTE_NAMES),
+    Hostile("newline_in_name", _OK, None, jpeg, "two\nlines.jpg"),
     *(_other(name, Reason.NOT_A_FILE) for name in ("fifo", "directory", "device", "unix_socket")),
     *(_other(name, Reason.NOT_FOUND) for name in ("vanished", "dangling_symlink", "symlink_loop")),
     _other("no_permission", Reason.PERMISSION_DENIED, _ROOT),

@@ -78,19 +78,8 @@ def test_times() -> None:
     for day in (20240131, "20240131", "20240131000000", 202401310000):
         assert as_time(day) == datetime(2024, 1, 31, tzinfo=UTC)
     # A year, a serial number of Excel, and digits that are neither a date nor seconds of an epoch.
-    for wrong in (
-        "2024",
-        45322,
-        0,
-        -1,
-        "20241345",
-        "yesterday",
-        float("nan"),
-        1e300,
-        True,
-        {},
-        None,
-    ):
+    nan = float("nan")
+    for wrong in ("2024", 45322, 0, -1, "20241345", "yesterday", nan, 1e300, True, {}, None):
         assert as_time(wrong) is None
 
 

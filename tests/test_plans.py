@@ -44,17 +44,18 @@ class Plans:
         steps, connect = self.steps, sqlite3.connect
 
         class Explained(sqlite3.Connection):
-            def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+            def explain(self, statement: str, values: Any) -> None:
                 if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE)", statement):
                     plan = super().execute(f"EXPLAIN QUERY PLAN {statement}", values)
                     steps[statement].update(detail for *_, detail in plan)
+
+            def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+                self.explain(statement, values)
                 return super().execute(statement, values)
 
             def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
-                given = [*values]
-                for one in given[:1]:
-                    plan = super().execute(f"EXPLAIN QUERY PLAN {statement}", one)
-                    steps[statement].update(detail for *_, detail in plan)
+                for one in (given := [*values])[:1]:
+                    self.explain(statement, one)
                 return super().executemany(statement, given)
 
         monkeypatch.setattr(
@@ -73,28 +74,23 @@ class Plans:
 
 def rows() -> list[NewRow]:
     levels = ["priority", "review", "clear", "unscored"]
-    return [
-        NewRow(
-            bare_row(
-                f"photos/{number}.jpg",
-                0.5,
-                levels[number % 4],
-                phash=None if number % 4 == 3 else (HASH, NEAR)[number % 2],
-                item={"id": f"L{number // 3}", "title": "x"} if number % 5 else None,
-                audit=0.5 if number % 4 == 2 else None,
-            )
-        )
-        for number in range(_ROWS)
-    ]
+
+    def row(number: int) -> NewRow:
+        phash = None if number % 4 == 3 else (HASH, NEAR)[number % 2]
+        item = {"id": f"L{number // 3}", "title": "x"} if number % 5 else None
+        more = {"phash": phash, "item": item, "audit": 0.5 if number % 4 == 2 else None}
+        return NewRow(bare_row(f"photos/{number}.jpg", 0.5, levels[number % 4], **more))
+
+    return [row(number) for number in range(_ROWS)]
 
 
-@pytest.fixture(name="plans")
-def _plans(monkeypatch: pytest.MonkeyPatch) -> Plans:
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> Plans:
     return Plans(monkeypatch)
 
 
-@pytest.fixture(name="scan")
-def _scan(tmp_path: Path, plans: Plans) -> Path:
+@pytest.fixture
+def scan(tmp_path: Path, plans: Plans) -> Path:
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         file.append(rows())

@@ -1,9 +1,6 @@
 """Processes that may die, seen from their parent and from what is forked off it."""
 
 import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +128,3 @@ def test_c_libraries_and_pillow_are_not_heard_and_python_is() -> None:
         """
     done = run_python("-c", program)
     assert (done.returncode, done.stderr) == (0, "before\nsomebody else's\nPython's own\n")
-
-
-def test_a_line_stands_alone_where_a_spinner_turns() -> None:
-    program = """if True:
-        import time
-        from recognizer.cli.progress import say, show_progress
-        with show_progress():
-            time.sleep(0.5)
-            say("Warning: few")
-        """
-    terminal, stderr = pty.openpty()
-    subprocess.run([sys.executable, "-c", program], stderr=stderr, check=True)
-    os.close(stderr)
-    shown = b""
-    while b"Warning: few\r\n" not in shown:
-        shown += os.read(terminal, 65536)
-    before = shown.partition(b"Warning")[0]
-    assert b"loading" in before
-    assert before.endswith((b"\x1b[2K", b"\r"))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from recognizer._sqlite import FileKind, SqliteFile, statements
+from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import ScanFileError
 
 SCHEMA = """
@@ -53,13 +53,6 @@ def state_of(path: Path) -> list[tuple[Any, ...]]:
     found += database.execute("SELECT user_version FROM pragma_user_version").fetchall()
     database.close()
     return found
-
-
-def test_a_script_is_cut_where_its_statements_end() -> None:
-    cut = [*statements(SCHEMA)]
-    assert [one.split()[1] for one in cut] == ["TABLE", "INDEX", "TRIGGER", "VIEW"]
-    assert "".join(cut) == SCHEMA
-    assert [*statements(" \n")] == []
 
 
 @pytest.mark.parametrize("write", [True, False])

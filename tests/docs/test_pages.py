@@ -2,7 +2,7 @@
 
 Each page is run from top to bottom in a folder of its own with what the pages speak of. A block
 that cannot be run here says why in a comment above it: ``<!-- not run: needs a GPU -->``; one that
-another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``.
+another test runs names it: ``<!-- run by: tests/docs/test_ray.py -->``.
 """
 
 import csv

@@ -57,16 +57,6 @@ def test_leads_become_tasks_with_pre_annotations(tasks: list[Any]) -> None:
     assert second["data"]["image"] == "https://photos.example/b.jpg"
 
 
-def test_label_studio_itself_takes_the_tasks(tasks: list[Any]) -> None:
-    """Its own checks of what is imported; they are a package of their own."""
-    interfaces = pytest.importorskip("label_studio_sdk.label_interface")
-    interface = interfaces.LabelInterface(label_studio.interface())
-    interface.validate()
-    for task in tasks:
-        assert interface.validate_task({"data": task["data"]})
-        assert all(interface.validate_prediction(one) for one in task["predictions"])
-
-
 def annotation(**values: Any) -> dict[str, Any]:
     result = [
         {"from_name": "judgement", "type": "choices", "value": {"choices": ["confirmed"]}},

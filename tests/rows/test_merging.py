@@ -246,7 +246,7 @@ def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -
 
 
 def as_parquet(path: Path, rows: list[Row]) -> Path:
-    """As Ray writes what docs/cluster.md returns."""
+    """As Ray writes what docs/scan.md returns."""
     records = [{"row": one.to_json_line().decode(), "shard": 0} for one in rows]
     parquet.write_table(pyarrow.Table.from_pylist(records), path)
     return path

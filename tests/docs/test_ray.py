@@ -1,4 +1,4 @@
-"""The code of docs/cluster.md, by Ray, makes the rows of a scan."""
+"""The code of docs/scan.md for Ray, makes the rows of a scan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.rows.rows import NOW
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("ray", reason="needs the extra ray")
 
-(CODE,) = [one.text for one in blocks(ROOT / "docs" / "cluster.md") if one.language == "python"]
+(CODE,) = [one.text for one in blocks(ROOT / "docs" / "scan.md") if one.language == "python"]
 
 
 @pytest.fixture
