@@ -2,8 +2,8 @@ r"""Write the list of the photos behind a model, and print the tables of its car
 
 The list has hashes, labels, corrections, sources, slices, folds and licences, and no photo.
 
-    python -m benchmarks.data_card datasets/wildlife-v5.csv              # the tables alone
-    python -m benchmarks.data_card datasets/wildlife-v5.csv --data DATA  # write the list first
+    python -m benchmarks.data_card datasets/wildlife-v6.csv              # the tables alone
+    python -m benchmarks.data_card datasets/wildlife-v6.csv --data DATA  # write the list first
 """
 
 import argparse

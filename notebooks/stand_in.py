@@ -12,8 +12,6 @@ import html
 import io
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,13 +54,6 @@ def photos_folder() -> str:
 def scratch(name: str) -> Path:
     """Return a path in a temporary folder, which goes when the notebook ends."""
     return Path(_folder().name) / name
-
-
-def released_weights() -> str:
-    """Write the first network of the released model as a file; return its path."""
-    script, file = SAMPLES.parents[1] / "examples/weights_of_bundle.py", scratch("v7.safetensors")
-    subprocess.run([sys.executable, script, "wildlife-v7", file], check=True)
-    return str(file)
 
 
 def show(pictures: Iterable[tuple[str, np.ndarray]], side: int = 150) -> HTML:

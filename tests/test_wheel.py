@@ -46,7 +46,6 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "desk/static/app.js",
         "desk/templates/card.html.j2",
         "recipes/small-cpu.toml",
-        "recipes/wildlife-quick.toml",
     ):
         assert (package / name).is_file(), name
     card = package / "bundles" / DEFAULT_BUNDLE / "MODEL_CARD.md"

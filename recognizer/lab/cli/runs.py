@@ -68,13 +68,10 @@ def runs_command(
 
 def _describe(run: Path, report: Any) -> dict[str, str]:
     from recognizer.lab.evaluation import out_of_fold
-    from recognizer.lab.training.config import recipes_of_runs
 
     about = out_of_fold.read_run(run)
-    recipe, trained = about["recipe"], recipes_of_runs(about["recipe"]).values()
-    backbones = " and ".join(dict.fromkeys(one["backbone"] for one in trained))
-    photos = sum(one["photos"] + one.get("finish", {}).get("photos", 0) for one in trained)
-    words = f"{recipe['name']}: {backbones} at {recipe['input_size']}"
+    recipe, photos = about["recipe"], about["recipe"]["photos"]
+    words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
     weights = _earlier(recipe)
     words += f" from {weights}" if weights else ""
     drawn = f"{photos:,} photos" if photos else "frozen"

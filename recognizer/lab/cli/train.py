@@ -24,7 +24,7 @@ def train_command(
     data: options.DataOption,
     recipe: Annotated[
         str,
-        Argument(metavar="RECIPE", help="A TOML file, or small-cpu, wildlife-quick or wildlife."),
+        Argument(metavar="RECIPE", help="A TOML file, or small-cpu or wildlife."),
     ] = "small-cpu",
     output: Annotated[
         Path | None, output_option("The folder of the run.", show_default="runs/ and its name")
@@ -51,10 +51,10 @@ def train_command(
         opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
-        folds, runs = opened.fold_count, len(config.runs)
+        folds = opened.fold_count
         say(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
-            f"{config.backbone} at {config.input_size} pixels, {runs * (folds + 1)} runs "
+            f"{config.backbone} at {config.input_size} pixels, {folds + 1} runs "
             f"({folds} folds left out in turn)"
         )
         if (earlier := earlier_head(config, opened.labels)) is not None:

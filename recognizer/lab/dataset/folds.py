@@ -108,20 +108,23 @@ def _draw(
 
 
 def read_folds(path: Path) -> dict[str, tuple[str, int]]:
-    """Read a table of folds: source -> its group and fold; the column ``group`` may be missing."""
+    """Read a table of folds: source -> its group and fold; the column ``group`` may be missing.
+
+    Sources without a fold, -1, are never left out: the first weights learned from them, say.
+    """
     table = dict[str, tuple[str, int]]()
     folds_of_group = defaultdict[str, set[int]](set)
     for where, row in read_rows(path, ("source", "fold")):
         source, group = row["source"], row.get("group") or row["source"]
-        if not row["fold"].isdecimal():
-            raise DatasetError(f"{where}: fold {row['fold']!r}: a number from 0")
+        if row["fold"] and not row["fold"].isdecimal():
+            raise DatasetError(f"{where}: fold {row['fold']!r}: a number from 0, or nothing")
         if source in table:
             raise DatasetError(f"{where}: the source {source!r} is listed twice")
-        table[source] = group, int(row["fold"])
-        folds_of_group[group].add(int(row["fold"]))
+        table[source] = group, int(row["fold"] or -1)
+        folds_of_group[group].add(table[source][1])
     if torn := [group for group, folds in folds_of_group.items() if len(folds) > 1]:
         raise DatasetError(f"{path}: the group {torn[0]!r} is in more than one fold")
     numbers = {fold for _, fold in table.values()}
-    if numbers != set(range(len(numbers))) or len(numbers) < 2:
+    if numbers - {-1} != set(range(len(numbers - {-1}))) or len(numbers) < 2:
         raise DatasetError(f"{path}: folds are numbered 0, 1, ... without a gap, at least two")
     return table

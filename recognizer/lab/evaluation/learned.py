@@ -33,14 +33,18 @@ def carry_digests(bundle: Path, folder: Path) -> None:
         shutil.copyfile(bundle / DIGESTS_FILE, folder / DIGESTS_FILE)
 
 
-def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int | None:
-    """Return how many photos a bundle has learned from; None if it does not say from which."""
-    path, own = bundle.path / DIGESTS_FILE, short_digests(p.sha256 for p in photos)
-    enrolled = short_digests(bundle.enrolled_photos())
+def read_digests(bundle: Bundle) -> NDArray[np.uint64]:
+    """Return the digests of all photos that a bundle says it has learned from."""
+    path, digests = bundle.path / DIGESTS_FILE, short_digests(bundle.enrolled_photos())
     if not path.is_file():
-        return int(np.isin(own, enrolled).sum()) or None
+        return digests
     try:
-        trained = np.load(path, allow_pickle=False)
+        return np.concatenate([np.load(path, allow_pickle=False).astype(np.uint64), digests])
     except (OSError, ValueError) as error:
         raise BundleSchemaError(f"{path}: {error}") from error
-    return int(np.isin(own, np.concatenate([trained.astype(np.uint64), enrolled])).sum())
+
+
+def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int | None:
+    """Return how many photos a bundle has learned from; None if it does not say from which."""
+    known = np.isin(short_digests(p.sha256 for p in photos), read_digests(bundle))
+    return int(known.sum()) or (0 if (bundle.path / DIGESTS_FILE).is_file() else None)

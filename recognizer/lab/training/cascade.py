@@ -87,7 +87,10 @@ class Cascade(nn.Module):
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
     """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
     own = msgspec.structs.replace(
-        config, backbone=backbone, weights="none" if config.weights == "none" else "imagenet"
+        config,
+        backbone=backbone,
+        weights="none" if config.weights == "none" else "imagenet",
+        reduced_size=0,
     )
     return build_network(own, labels).eval()
 
@@ -97,11 +100,20 @@ def frozen_logits(
     networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
 ) -> torch.Tensor:
     """Return the logits of each network for photos as served, float32, (networks, N, labels)."""
-    parts = []
-    for network in networks:
-        features, head = torch.from_numpy(features_of(network, photos, cache)), network.head
-        parts.append(functional.linear(features, head.weight.flatten(1), head.bias))
-    return torch.stack(parts)
+    heads = [(network.head.weight.flatten(1), network.head.bias) for network in networks]
+    return teacher_logits(networks, heads, photos, cache)
+
+
+@torch.no_grad()
+def teacher_logits(
+    networks: Sequence[ProductNetwork],
+    heads: Sequence[Any],
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+) -> torch.Tensor:
+    """Return the same by other heads, each a weight, (labels, channels), and a bias, (labels,)."""
+    features = [torch.from_numpy(features_of(own, photos, cache)) for own in networks]
+    return torch.stack([functional.linear(f, *h) for f, h in zip(features, heads, strict=True)])
 
 
 @torch.no_grad()

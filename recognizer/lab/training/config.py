@@ -30,8 +30,6 @@ SHARES = {
 }  # fmt: skip
 """How often training photos meet an edit."""
 
-SOUP, SECOND = "-soup", "-second"  # the folders of further runs end with these
-
 
 class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How often training photos are changed; probabilities from 0 to 1."""
@@ -46,14 +44,6 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(unknown_name("edit", unknown, [*SHARES]))
 
 
-class FinishConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A last phase of each run, with other edits: none where it has no photos."""
-
-    photos: Count = 0
-    learning_rate: NotNegative = 2.5e-4
-    augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
-
-
 class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
 
@@ -62,7 +52,9 @@ class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 
-    trained: dict[str, Any] = {}  # a second trained network beside them: the keys that differ
+    rendered: str = ""
+    """A folder of rendered pictures (datasets/renders), from which only these heads learn:
+    a trained network would learn what a rendered picture looks like."""
 
 
 class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,9 +74,16 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``network.safetensors``, of whose head half is kept for labels that both have."""
 
     input_size: AtLeastOne = 224  # side of the input, in pixels
+    reduced_size: Count = 0
+    """Side to which the trained network reduces its input; 0: none. A quarter less halves its pass,
+    while the frozen networks behind it see the whole input."""
+
     pooling: Literal["mean", "sqrt_mean"] = "mean"
     """The input of the head: the mean of the features, or its root, by which it distinguishes more,
     for backbones whose features are never negative (ReLU, ReLU6)."""
+
+    keep_head: bool = False
+    """Begin with the head of ``weights`` as it is, not with its mean with a regression."""
 
     head_c: Annotated[float, Meta(gt=0)] = 0.01
     """Inverse of the penalty, for standardised features, of the logistic regression on the features
@@ -113,31 +112,13 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     source_power: float = 0.5  # the same for the sources within a label
     label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
-    soup: dict[str, Any] = {}  # a second run, averaged with it: the keys that differ
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
-    finish: FinishConfig = msgspec.field(default_factory=FinishConfig)
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
 
     def __post_init__(self) -> None:
-        if (self.distill or self.cascade.trained) and not self.cascade.backbones:
-            raise ValueError("distill and cascade.trained need cascade.backbones")
-        shared = {"folds", "input_size", "device"}
-        for name, table in (("soup", self.soup), ("cascade.trained", self.cascade.trained)):
-            if wrong := (shared | {"backbone", "pooling"} if name == "soup" else shared) & {*table}:
-                raise ValueError(f"{name}: {min(wrong)} is the same for all")
-
-    @property
-    def runs(self) -> dict[str, "TrainingConfig"]:
-        """The recipe of each run, by what its folder's name ends with."""
-        runs = recipes_of_runs(msgspec.to_builtins(self)).items()
-        return {run: msgspec.convert(recipe, TrainingConfig) for run, recipe in runs}
-
-
-def recipes_of_runs(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the recipe of each run, of one that another version may have written, too."""
-    tables = {"": {}, SOUP: recipe.get("soup"), SECOND: recipe.get("cascade", {}).get("trained")}
-    return {run: _changed(recipe, t or {}) for run, t in tables.items() if t or not run}
+        if self.distill and not self.cascade.backbones:
+            raise ValueError("distill needs cascade.backbones")
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +167,7 @@ def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:
         words = toml_words(error)
-        kinds = (TrainingConfig, AugmentConfig, CascadeConfig, FinishConfig)
+        kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
         types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
         if unknown := re.search("unknown field `([^`]*)`", words):
             words = unknown_name("key", unknown[1], list(types))

@@ -41,7 +41,13 @@ from recognizer.lab.training.head import maker_of
 from recognizer.lab.training.model import ProductNetwork
 from recognizer.lab.training.negative_bank import build_bank
 from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
-from recognizer.lab.training.quantization import correct_head, quantize, replace_head, run_file
+from recognizer.lab.training.quantization import (
+    WEIGHT_BITS,
+    correct_head,
+    quantize,
+    replace_head,
+    run_file,
+)
 from recognizer.lab.training.runs import (
     Recipe,
     answers,
@@ -49,7 +55,6 @@ from recognizer.lab.training.runs import (
     fold_network,
     learned_digests,
 )
-from recognizer.lab.training.weight_rounding import WEIGHT_BITS
 from recognizer.lab.training.weights import LEARNED, read_parent
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
@@ -199,14 +204,12 @@ def _export(
         for name, file in files.items():
             write_cascade(network, first[name], [own[name] for own in second], file)
         return files
-    words = f"rounding the weights of {work.name}"
+    on_stage(f"quantising {work.name}")
     photos, maker = _drawn(recipe), maker_of(network, recipe.cache)
     inputs, known = recipe.cache.squares(photos), recipe.cache.features(maker)
     if (earlier := written.setdefault(maker, files)) is files:
         export_fp32(network, recipe.config.input_size, files["fp32"])
-        on_stage(words)
-        report = partial(on_stage, words)
-        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS], report)
+        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
     else:  # a frozen backbone is the same without a fold
         for name, file in files.items():
             shutil.copyfile(earlier[name], file)

@@ -7,7 +7,7 @@ ends with the weights of an unbroken one.
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,8 +58,8 @@ class Run:
     """A run, or what is left of one that was stopped.
 
     The photos are all in the cache, and the folder holds the run's checkpoint. It begins with the
-    weights ``start``, or with the recipe's, a head being fitted to the features of photos;
-    ``on_features`` is called with those that are known. The targets are mixed with ``soft`` ones of
+    recipe's weights, and a head fitted to the features of photos; ``on_features`` is called with
+    those that are known. The targets are mixed with ``soft`` ones of
     teachers, (N, labels), as Hinton et al. (2015) do.
     """
 
@@ -71,7 +71,6 @@ class Run:
         cache: PhotoCache,
         folder: Path,
         *,
-        start: Mapping[str, torch.Tensor] | None = None,
         soft: torch.Tensor | None = None,
         on_features: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
@@ -91,14 +90,13 @@ class Run:
         self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(config.seed)
         network = build_network(config, len(labels)).eval().to(self.device)
-        if start is None:
+        if (earlier := earlier_head(config, labels)) is not None and config.keep_head:
+            head = (earlier.weight, earlier.bias)
+        else:
             features = features_of(network, photos, cache, on_progress=on_features)
             head = fit_head(features, photos, labels, config.label_power, config.head_c)
-            if (earlier := earlier_head(config, labels)) is not None:
-                head = keep_earlier(*head, earlier)
-            network.set_head(*head)
-        else:
-            network.load_state_dict(start)
+            head = head if earlier is None else keep_earlier(*head, earlier)
+        network.set_head(*head)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
         self.averaged = {n: p.clone() for n, p in self.start.items()}
@@ -218,10 +216,8 @@ class Reporter:
     def __init__(
         self, config: TrainingConfig, folds: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
-        sizes = {name: run.photos + run.finish.photos for name, run in config.runs.items()}
-        names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
-        self._runs = {name + run: size for name in names for run, size in sizes.items()}
-        self._on_stage = on_stage
+        self._names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
+        self._photos, self._on_stage = config.photos, on_stage
 
     def on_words(self, words: str) -> None:
         """Report what is done already."""
@@ -231,15 +227,14 @@ class Reporter:
         """Report a step that belongs to no run."""
         self._on_stage(Stage(words, done, of))
 
-    def on_run(self, name: str, words: str, before: int, progress: Progress) -> None:
-        """Report how far a run is, whose earlier phases saw ``before`` photos."""
-        place, own = [*self._runs].index(name), self._runs[name]
-        seen = min(before + progress.photos, own)  # the last batch may be cut
-        done = sum([*self._runs.values()][:place]) + seen
+    def on_run(self, name: str, words: str, progress: Progress) -> None:
+        """Report how far a run is."""
+        place, of = self._names.index(name), self._photos
+        seen = min(progress.photos, of)  # the last batch may be cut
         loss = "resumed" if progress.loss is None else f"loss {progress.loss:.3f}"
-        words = f"run {place + 1} of {len(self._runs)} ({words}), {loss}"
-        progress = replace(progress, photos=seen, of=own)
-        self._on_stage(Stage(words, done, sum(self._runs.values()), name, progress))
+        words = f"run {place + 1} of {len(self._names)} ({words}), {loss}"
+        progress = replace(progress, photos=seen, of=of)
+        self._on_stage(Stage(words, place * of + seen, len(self._names) * of, name, progress))
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:

@@ -5,6 +5,7 @@ sees the roots of pooled features, these are divided, place by place, by the roo
 Batch normalisation keeps its first statistics, and is folded into the convolutions.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -20,6 +21,7 @@ from recognizer.lab.training.weights import build_backbone, load_parent
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
 FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
+_STRIDE = 32  # pixels of the input for each place of a map
 ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
 
 
@@ -34,9 +36,9 @@ class Outputs(NamedTuple):
 class ProductNetwork(nn.Module):
     """Backbone, class activation maps, pooling; ``is_root``: of the roots of pooled features."""
 
-    def __init__(self, backbone: Any, labels: int, *, is_root: bool) -> None:
+    def __init__(self, backbone: Any, labels: int, *, is_root: bool, reduced_size: int = 0) -> None:
         super().__init__()
-        self.backbone, self.is_root = backbone, is_root
+        self.backbone, self.is_root, self.reduced_size = backbone, is_root, reduced_size
         self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -49,7 +51,10 @@ class ProductNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
-        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float()).float()
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self.reduced_size:
+            pixels = functional.interpolate(pixels, [self.reduced_size] * 2, mode="bilinear")
+        features = self.backbone.forward_features(pixels).float()
         if self.is_root:
             roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
             features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
@@ -59,7 +64,12 @@ class ProductNetwork(nn.Module):
                 logits = functional.linear(embedding, self.head.weight.flatten(1), self.head.bias)
             return Outputs(logits, features.new_empty(0), embedding)
         maps = self.head(features)
-        return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
+        logits = maps.mean(dim=(2, 3))
+        if self.reduced_size:  # maps of one size for all networks of a cascade, with the same means
+            side = math.ceil(images.shape[1] / _STRIDE)
+            maps = functional.interpolate(maps, [side, side], mode="bilinear")
+            maps = maps + (logits - maps.mean(dim=(2, 3)))[:, :, None, None]
+        return Outputs(logits, maps, embedding)
 
 
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
@@ -78,7 +88,7 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
             if backbone.forward_features(ramp).min() < 0:
                 what = f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative'
                 raise TrainingError(f'{what}; set "mean"')
-    return ProductNetwork(backbone, labels, is_root=is_root)
+    return ProductNetwork(backbone, labels, is_root=is_root, reduced_size=config.reduced_size)
 
 
 def fold_normalization(
@@ -144,8 +154,9 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(device: torch.device) -> torch.dtype:
     """Return bfloat16 where a device computes faster with it, otherwise float32."""
     if device.type == "cpu":  # not by a trial, whose answer a busy machine would change
-        has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-        return torch.bfloat16 if has_tiles else torch.float32
+        names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        is_fast = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+        return torch.bfloat16 if is_fast else torch.float32
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
@@ -13,11 +13,13 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.lab.training.cascade import Cascade
 from recognizer.lab.training.model import FAR_BELOW, log_odds_of
 from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
 from recognizer.model.numerics import sigmoid
+
+if TYPE_CHECKING:
+    from recognizer.lab.training.cascade import Cascade
 
 _OPSET = 18
 _SIZED = {"Reshape", "Expand", "Tile", "Concat", "Slice", "Split"}  # perhaps for so many images
@@ -54,6 +56,7 @@ def export_fp32(network: nn.Module, size: int, path: Path) -> None:
         model = cast("torch.onnx.ONNXProgram", program).model_proto
         if not _SIZED & {node.op_type for node in model.graph.node}:
             break
+    _scale_by_factors(model)
     del model.graph.value_info[:]  # sizes of two images
     for value in (*model.graph.input, *model.graph.output):
         _shape(value)[0].dim_param = "N"
@@ -61,6 +64,24 @@ def export_fp32(network: nn.Module, size: int, path: Path) -> None:
         del node.metadata_props[:]
     onnx.save(model, str(path))
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def _scale_by_factors(model: onnx.ModelProto) -> None:
+    """Give each Resize factors instead of sizes, which are those of two images."""
+    shapes = {v.name: [d.dim_value for d in _shape(v)] for v in model.graph.value_info}
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            factors = constants[node.input[3]] / np.array(shapes[node.input[0]])
+            factors[0] = 1
+            name = f"{node.output[0]}_factors"
+            model.graph.initializer.append(
+                numpy_helper.from_array(factors.astype(np.float32), name)
+            )
+            node.input[:] = [node.input[0], "", name]
+    used = {name for node in model.graph.node for name in node.input}
+    for unused in [t for t in model.graph.initializer if t.name not in used]:
+        model.graph.initializer.remove(unused)
 
 
 def parity(
@@ -120,7 +141,7 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 """
 
 
-def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
+def write_cascade(cascade: "Cascade", first: Path, second: Sequence[Path], path: Path) -> None:
     """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected."""
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]

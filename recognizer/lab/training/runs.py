@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from recognizer._files import make_folder, replacing
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
-from recognizer.lab.dataset.manifest import Photo, fingerprint
+from recognizer.lab.dataset.manifest import Photo, fingerprint, load_data
 from recognizer.lab.evaluation.learned import short_digests
 from recognizer.lab.evaluation.out_of_fold import (
     RECIPE_FILE,
@@ -36,8 +36,9 @@ from recognizer.lab.training.cascade import (
     frozen_logits,
     pass_gate,
     set_gate,
+    teacher_logits,
 )
-from recognizer.lab.training.config import SOUP, TrainingConfig, config_from_dict
+from recognizer.lab.training.config import TrainingConfig, config_from_dict
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
@@ -69,7 +70,7 @@ class Recipe:
 
     @property
     def train(self) -> list[Photo]:
-        return self.without(None)
+        return [p for p in self.photos if p.split == "train"]
 
     @property
     def fold_count(self) -> int:
@@ -77,8 +78,12 @@ class Recipe:
 
     def without(self, fold: int | None) -> list[Photo]:
         """The photos to learn from, but for those of a fold."""
-        pairs = zip(self.photos, self.folds, strict=True)
-        return [p for p, f in pairs if p.split == "train" and (fold is None or f != fold)]
+        return list(itertools.compress(self.train, self.learned(fold)))
+
+    def learned(self, fold: int | None) -> NDArray[np.bool_]:
+        """Which photos of ``train`` the networks without a fold learn from."""
+        is_train = np.array([p.split == "train" for p in self.photos])
+        return np.asarray(self.folds[is_train] != (-2 if fold is None else fold))
 
     def of_fold(self, fold: int) -> list[Photo]:
         return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
@@ -216,14 +221,15 @@ def _fold_logits(
         return load_file(path)
     trained, frozen = _networks(recipe, fold, reporter)
     report = partial(reporter.on_photos, f"looking at the photos of fold {fold}")
-    if any(run.photos + run.finish.photos for run in recipe.config.runs.values()):
-        said = [torch.from_numpy(predict(one, own, recipe.cache, report)) for one in trained]
+    if recipe.config.photos:
+        first = torch.from_numpy(predict(trained, own, recipe.cache, report))
     else:
-        features_of(trained[0], own, recipe.cache, on_progress=report)  # into the cache
-        said = [*frozen_logits(trained, own, recipe.cache)]
-    logits = {"first": said[0]}
+        features_of(trained, own, recipe.cache, on_progress=report)  # into the cache
+        first = frozen_logits([trained], own, recipe.cache)[0]
+    logits = {"first": first}
     if frozen:
-        logits["second"] = torch.stack([*said, *frozen_logits(frozen, own, recipe.cache)]).mean(0)
+        all_logits = [first, *frozen_logits(frozen, own, recipe.cache)]
+        logits["second"] = torch.stack(all_logits).mean(0)
     with replacing(path) as unfinished:
         unfinished.write_bytes(save(logits))
     return logits
@@ -236,16 +242,13 @@ def fold_network(
 
     With a reporter it is trained if it was not yet; without one that is a TrainingError.
     """
-    if reporter is None and recipe.config.photos:
-        phases = (_phases(recipe, run, fold) for run in recipe.config.runs)
-        for folder, _ in itertools.chain(*phases):
-            if not (file := folder / CHECKPOINT).exists():
-                raise TrainingError(
-                    f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
-                )
+    file = recipe.folder / _run_name(fold) / CHECKPOINT
+    if reporter is None and recipe.config.photos and not file.exists():
+        raise TrainingError(
+            f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
+        )
     reporter = reporter or Reporter(recipe.config, recipe.fold_count)
-    (first, *others), frozen = _networks(recipe, fold, reporter)
-    return _joined(recipe, first, [*others, *frozen])
+    return _joined(recipe, *_networks(recipe, fold, reporter))
 
 
 def _joined(
@@ -263,81 +266,84 @@ def _joined(
 
 def _networks(
     recipe: Recipe, fold: int | None, reporter: Reporter
-) -> tuple[list[ProductNetwork], list[ProductNetwork]]:
-    """Return the trained networks and the frozen ones, in evaluation mode, each with its head."""
-    config, photos, power = recipe.config, recipe.without(fold), recipe.config.cascade.label_power
-    learned = recipe.folds[recipe.folds >= 0] != fold
-    frozen = []
+) -> tuple[ProductNetwork, list[ProductNetwork]]:
+    """Return the trained network and the frozen ones, in evaluation mode, each with its head."""
+    config, photos = recipe.config, recipe.without(fold)
+    rendered = _rendered(recipe)
+    frozen, teachers = [], []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
         report = partial(reporter.on_photos, f"computing features of {backbone}")
         # Those of the fold too, while there is somebody to tell.
-        features = features_of(network, recipe.train, recipe.cache, on_progress=report)
-        network.set_head(*fit_head(features[learned], photos, recipe.labels, power, config.head_c))
+        of_all = features_of(network, recipe.train, recipe.cache, on_progress=report)
+        features = of_all[recipe.learned(fold)]
+        fit = partial(
+            fit_head, labels=recipe.labels, label_power=config.cascade.label_power, c=config.head_c
+        )
+        teachers.append(fit(features, photos))
+        if rendered:
+            more = features_of(network, rendered, recipe.cache, on_progress=report)
+            network.set_head(*fit(np.concatenate([features, more]), [*photos, *rendered]))
+        else:
+            network.set_head(*teachers[-1])
         frozen.append(network)
-    soft = None
-    if any(own.distill for own in config.runs.values()):
-        soft = frozen_logits(frozen, photos, recipe.cache).mean(0).softmax(1)
-    trained = {run: _train(recipe, run, fold, soft, reporter) for run in config.runs}
-    if soup := trained.pop(SOUP, None):
-        first, other = trained[""].state_dict(), soup.state_dict()
-        mean = {n: v.lerp(other[n], 0.5) if v.is_floating_point() else v for n, v in first.items()}
-        trained[""].load_state_dict(mean)
-    return [*trained.values()], frozen
+    return _train(recipe, fold, frozen, teachers, reporter), frozen
 
 
-def _phases(recipe: Recipe, run: str, fold: int | None) -> Iterator[tuple[Path, TrainingConfig]]:
-    """Yield the phases of a run: the folder of each, and how it is trained."""
-    own, name = recipe.config.runs[run], ("all" if fold is None else f"fold-{fold}") + run
-    yield recipe.folder / name, own
-    if (finish := own.finish).photos:
-        other = {key: getattr(finish, key) for key in ("photos", "learning_rate", "augment")}
-        yield recipe.folder / f"{name}-finish", msgspec.structs.replace(own, **other)
+def _rendered(recipe: Recipe) -> list[Photo]:
+    """Return the rendered pictures of labels that photos have, in the cache."""
+    if not (folder := recipe.config.cascade.rendered):
+        return []
+    pictures = [p for p in load_data([folder]) if p.label in recipe.labels]
+    recipe.cache.fill(pictures)
+    return pictures
+
+
+def _run_name(fold: int | None) -> str:
+    return "all" if fold is None else f"fold-{fold}"
 
 
 def _train(
-    recipe: Recipe, run: str, fold: int | None, soft: torch.Tensor | None, reporter: Reporter
+    recipe: Recipe,
+    fold: int | None,
+    frozen: Sequence[ProductNetwork],
+    teachers: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    reporter: Reporter,
 ) -> ProductNetwork:
-    """Return the network of a run, without a fold or with all photos.
+    """Return the trained network, without a fold or with all photos.
 
-    Its weights are part of the way from the first to the averaged ones; teachers said ``soft``.
+    Its weights are part of the way from the first to the averaged ones. The teachers are heads of
+    the frozen networks that learned from photos alone.
     """
-    own, photos = recipe.config.runs[run], recipe.without(fold)
-    phases = [*_phases(recipe, run, fold)]
+    config, photos, soft = recipe.config, recipe.without(fold), None
+    if config.distill:
+        soft = teacher_logits(frozen, teachers, photos, recipe.cache).mean(0).softmax(1)
+    name = _run_name(fold)
     words = "all photos" if fold is None else f"without fold {fold}"
-    report = partial(reporter.on_run, phases[0][0].name, f"{words}, {own.backbone}")
-    first, state, seen = dict[str, torch.Tensor](), dict[str, torch.Tensor](), 0
-    for folder, config in phases:
-        phase = Run(
-            config,
-            recipe.labels,
-            photos,
-            recipe.cache,
-            folder,
-            start=state or None,
-            soft=soft,
-            on_features=partial(reporter.on_photos, f"computing features of {own.backbone}"),
-        )
-        first = first or phase.start
-        state = phase.train(partial(report, seen))
-        seen += config.photos
-    part = own.average_weight
-    network: ProductNetwork = phase.network.to("cpu").eval()
+    run = Run(
+        config,
+        recipe.labels,
+        photos,
+        recipe.cache,
+        recipe.folder / name,
+        soft=soft,
+        on_features=partial(reporter.on_photos, f"computing features of {config.backbone}"),
+    )
+    state = run.train(partial(reporter.on_run, name, f"{words}, {config.backbone}"))
+    network: ProductNetwork = run.network.to("cpu").eval()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if seen:  # otherwise they are what they were to the last bit, as which the cache knows them
-        state |= {name: value.cpu().lerp(state[name], part) for name, value in first.items()}
+    if config.photos:  # otherwise they are what they were to the last bit, as the cache knows them
+        part = config.average_weight
+        state |= {n: value.cpu().lerp(state[n], part) for n, value in run.start.items()}
     network.load_state_dict(state)
     return network
 
 
 def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
-    config = recipe.config
-    parts = [own for run, own in config.runs.items() if run != SOUP]
-    parts += (msgspec.structs.replace(config, backbone=name) for name in config.cascade.backbones)
-    empty = (msgspec.structs.replace(own, weights="none") for own in parts)
-    first, *others = (build_network(own, len(recipe.labels)).eval() for own in empty)
-    network = _joined(recipe, first, others)
+    empty, labels = msgspec.structs.replace(recipe.config, weights="none"), len(recipe.labels)
+    others = [build_ensemble_network(empty, b, labels) for b in recipe.config.cascade.backbones]
+    network = _joined(recipe, build_network(empty, labels).eval(), others)
     try:
         tensors = load_file(recipe.folder / NETWORK_FILE)
         network.load_state_dict({n: value for n, value in tensors.items() if n != LEARNED})

@@ -1,7 +1,7 @@
-"""Weights that a recipe begins with: ImageNet's, those of a safetensors file, or random ones.
+"""Weights that a recipe begins with: ImageNet's, those of a file or a bundle, or random ones.
 
 A file has the weights of a backbone by timm's names, or is that of a run: all of its network, with
-the labels of its head.
+the labels of its head. Of a bundle they are those of its (first) network, dequantised.
 """
 
 import importlib.util
@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import huggingface_hub
+import numpy as np
+import onnx
 import timm
 import torch
+from onnx import numpy_helper
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from recognizer.errors import TrainingError
+from recognizer.lab.evaluation.learned import read_digests
 from recognizer.lab.training.config import TrainingConfig
+from recognizer.lab.training.quantization import narrow_kernel
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import DESCRIPTION_FILE
 
 NETWORK_FILE = "network.safetensors"  # of a run
 LEARNED = "learned"  # the tensor of a network's file with the short digests of its photos
@@ -66,10 +73,12 @@ def read_parent(config: TrainingConfig) -> Parent | None:
     """Return the file that a recipe's weights come from, or None."""
     if config.weights in {"imagenet", "none"}:
         return None
+    if (Path(config.weights) / DESCRIPTION_FILE).is_file():
+        return _of_bundle(load_bundle(config.weights))
     if not config.weights.endswith(".safetensors"):
         raise TrainingError(
-            f"weights = {config.weights!r}: give imagenet, none, or the path of a safetensors "
-            f"file, such as the {NETWORK_FILE} of a run"
+            f"weights = {config.weights!r}: give imagenet, none, the folder of a bundle, or the "
+            f"path of a safetensors file, such as the {NETWORK_FILE} of a run"
         )
     try:
         with safe_open(config.weights, "pt") as file:
@@ -80,6 +89,33 @@ def read_parent(config: TrainingConfig) -> Parent | None:
         raise TrainingError(f"weights = {config.weights!r}: {error}") from error
     keys = ("backbone", "input_size", "pooling")
     return Parent(tensors, about.get("labels", ()), *(about.get(key) for key in keys))
+
+
+def _of_bundle(bundle: Bundle) -> Parent:
+    values = {  # of the first network alone: the others are within the branch of a cascade
+        tensor.name.removeprefix("network."): numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(bundle.read_model()).graph.initializer
+    }
+    tensors = {}
+    for name, value in values.items():
+        if name.endswith("_quantized"):
+            own = name.removesuffix("_quantized")
+            scale = values[f"{own}_scale" if f"{own}_scale" in values else f"{name}_scale"]
+            tensors[own] = torch.from_numpy(value * scale.reshape(-1, *[1] * (value.ndim - 1)))
+        elif name.startswith(("backbone.", "head.")):
+            tensors[name] = torch.from_numpy(value.copy())
+    stem = "backbone.conv_stem.weight"
+    if tensors[stem].shape[1] > len("RGB"):  # until wildlife-v7 it read four pixels as one
+        tensors[stem] = torch.from_numpy(narrow_kernel(tensors[stem].numpy()))
+        tensors["backbone.conv_stem.bias"] = tensors["backbone.conv_stem.bias"][
+            : len(tensors[stem])
+        ]
+    tensors[LEARNED] = torch.from_numpy(read_digests(bundle).view(np.int64))
+    if bundle.training is None:
+        raise TrainingError(f"{bundle.path} says nothing of its network")
+    recipe = bundle.training.recipe
+    labels = [label.name for label in bundle.labels]
+    return Parent(tensors, labels, recipe["backbone"], bundle.input.size, recipe["pooling"])
 
 
 def describe_network(config: TrainingConfig, labels: Sequence[str]) -> dict[str, str]:

@@ -206,7 +206,7 @@ def test_photos_of_the_training_are_noticed(
 
 def test_the_released_model_knows_its_training_photos() -> None:
     bundle = load_bundle()
-    rows = csv.DictReader((ROOT / "datasets" / "wildlife-v5.csv").open(encoding="utf-8"))
+    rows = csv.DictReader((ROOT / "datasets" / "wildlife-v6.csv").open(encoding="utf-8"))
     trained = [r for r in rows if r["split"] == "train" and r["correction"] != "exclude"]
     photos = [replace(photo(0), sha256=row["sha256"]) for row in trained]
     assert count_learned(bundle, [*photos, photo(1)]) == len(photos) == bundle.training.photos

@@ -28,10 +28,10 @@ def split(labelled_photos: list[Photo]) -> list[Photo]:
 
 @pytest.fixture(scope="session")
 def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    """A recipe of two folds and runs that was trained; tests that change it take a copy."""
+    """A recipe of two folds that was trained; tests that change it take a copy."""
     # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
     folder = tmp_path_factory.mktemp("runs")
-    config = small_config(folds=2, freeze_stages=1, soup={"seed": 1})
+    config = small_config(folds=2, freeze_stages=1)
     train_recipe(open_recipe(config, hidden, folder))
     return open_recipe(config, split, folder)

@@ -43,17 +43,14 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
         rounds=20,
         on_stage=lambda *stage: stages.append(stage),
     )
-    # It is not silent while weights are rounded, once: a fold has too few photos for int8's loss.
-    rounding = [done for words, *done in stages if words == "rounding the weights of all"]
-    assert rounding[-1][0] == rounding[-1][1] > 1
-    assert not [words for words, *_ in stages if "fold-0" in words]
+    # A fold has too few photos for int8's loss.
+    assert [words for words, *_ in stages if "quantising" in words] == ["quantising all"]
     recognizer = Recognizer.load(release.path)
     assert recognizer.bundle.title == "wildlife-v7"
     description = json.loads((release.path / "bundle.json").read_text())
     assert description.get("license") is None
     assert description["parity"]["fp32"]["largest"] < 1e-4
     assert description["training"]["photos"] == 24
-    assert description["training"]["recipe"]["soup"] == {"seed": 1}
     assert description["calibration"]["photos"] == 24
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
     assert evidence["ivory_worked"]["train"] == {"photos": 8, "sources": 2}
@@ -108,7 +105,7 @@ def test_parts_are_lowered_until_they_add_few_false_leads(
     assert module._shift_of_parts(draft, trained, held) == 0
     # In each photo without a product, a part that looks more like one than any whole photo.
     monkeypatch.setattr(module, "find_parts", lambda _: Parts(((0, 0, 40, 40),)))
-    logits = torch.tensor([[8.0 * (name in draft.products) for name in trained.labels]])
+    logits = torch.tensor([[4.0 * (name in draft.products) for name in trained.labels]])
     network = Mock(side_effect=lambda x: Outputs(logits.repeat(len(x), 1), logits, logits))
     monkeypatch.setattr(module, "fold_network", lambda *_: network)
     shift = module._shift_of_parts(draft, trained, held)
@@ -191,7 +188,6 @@ def test_any_network_and_its_files_say_the_same(
     export_fp32(network, size, files[0])
     quantize(*files, inputs)
     correct_head(*files, inputs, run_file(files[0], inputs, "embedding"))
-    assert (b"stem_read" in files[-1].read_bytes()) == (config.backbone == "tf_efficientnet_lite0")
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
     for file in files:  # what was exported can be added to
         channels = run_file(file, inputs[:1], "embedding").shape[1]

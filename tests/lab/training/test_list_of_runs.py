@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.training.config import CascadeConfig, FinishConfig
 from recognizer.lab.training.runs import open_recipe, train_recipe
 from tests.conftest import refuse, succeed
 from tests.lab.training.conftest import small_config
@@ -20,18 +19,15 @@ def test_runs_are_listed(
     monkeypatch.chdir(tmp_path)
     assert "no runs in runs/" in refuse("runs").stderr
     photos = deal(labelled_photos, "train", sources=[f"s{i}" for i in range(12)])
-    trained = {"backbone": "other", "photos": 64, "finish": {"photos": 0}}
-    cascade = CascadeConfig(["test_efficientnet"], trained=trained)
-    several = {"cascade": cascade, "soup": {"photos": 8}}
-    for name, changes in (("a", {}), ("b", several | {"finish": FinishConfig(photos=4)})):
-        config = small_config(photos=0, folds=2, **changes)
+    for name, count in (("a", 0), ("b", 80)):
+        config = small_config(photos=count, folds=2)
         with (recipe := open_recipe(config, photos, Path("runs", name))).cache:
             if name == "a":
                 train_recipe(recipe)
     first, second = json.loads(succeed("runs", "--json").stdout)
     assert (first["run"], second["run"]) == ("runs/a", "runs/b")
     assert first["recipe"] == "wildlife: test_efficientnet at 32, frozen"
-    assert second["recipe"] == "wildlife: test_efficientnet and other at 32, 80 photos"
+    assert second["recipe"] == "wildlife: test_efficientnet at 32, 80 photos"
     assert "(" in first["recall"]
     assert (second["recall"], second["took"]) == ("-", "-")  # not finished
     assert "2 runs" in (shown := succeed("runs").stdout)

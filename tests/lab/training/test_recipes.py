@@ -21,18 +21,15 @@ SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
     "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
-        "input_size": 32,
+        "input_size": 64,
+        "reduced_size": 32,
         "folds": 2,
         "freeze_stages": 1,
-        "finish.photos": 16,
-        "soup.photos": 16,
+        "keep_head": "false",
         "cascade.backbones": '["mobilenetv2_035"]',
-        "cascade.trained": "{}",
-        "cascade.trained.distill": 0.5,  # of the recipe's own backbone
+        "cascade.rendered": '""',
     },
 }
-SMALL["wildlife-quick"] = {**SMALL["small-cpu"], "folds": 2, "photos": 0}
-SMALL["wildlife-quick"]["cascade.backbones"] = '["test_efficientnet"]'
 
 QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
 

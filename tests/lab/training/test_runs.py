@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import runs as module
-from recognizer.lab.training.config import AugmentConfig, FinishConfig
 from recognizer.lab.training.fit import Run, Stage, predict
 from recognizer.lab.training.model import ProductNetwork, log_odds_of
 from recognizer.lab.training.runs import (
@@ -49,42 +48,15 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> N
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
-def test_weights_are_the_mean_of_two_runs_part_of_the_way(trained: Recipe, tmp_path: Path) -> None:
-    one, two = (
-        Run(config, trained.labels, trained.train, trained.cache, tmp_path / f"run{name}")
-        for name, config in trained.config.runs.items()
-    )
-    last, other, part = one.train(), two.train(), trained.config.average_weight
-    assert any(not torch.equal(value, other[name]) for name, value in last.items())
+def test_weights_are_part_of_the_way_from_the_first_to_the_averaged(
+    trained: Recipe, tmp_path: Path
+) -> None:
+    config = trained.config
+    run = Run(config, trained.labels, trained.train, trained.cache, tmp_path)
+    last = run.train()
     for name, value in finished_network(trained).named_parameters():
-        first = (one.start[name] + two.start[name]) / 2
-        torch.testing.assert_close(value, first.lerp((last[name] + other[name]) / 2, part))
-    assert 0 < part < 1
-
-
-def test_a_run_is_finished_with_other_edits(split: list[Photo], tmp_path: Path) -> None:
-    def trained(rate: float) -> tuple[dict[str, torch.Tensor], list[Stage]]:
-        finish = FinishConfig(24, rate, AugmentConfig(identity_prob=0))
-        config, said = small_config(folds=2, finish=finish, average_weight=1.0), list[Stage]()
-        folder = tmp_path / str(rate)
-        with (recipe := open_recipe(config, split, folder)).cache:
-            train_recipe(recipe, said.append)
-            (folder / "fold-0-finish" / "checkpoint.pt").unlink()
-            with pytest.raises(TrainingError, match=r"fold-0-finish.* is gone"):
-                fold_network(recipe, 0)
-            first = Run(
-                config, recipe.labels, recipe.train, recipe.cache, folder / "all"
-            ).train()  # there is nothing left to do
-            last = dict(finished_network(recipe).named_parameters())
-        return {name: last[name] - first[name] for name in last}, said
-
-    moved, said = trained(0.0)
-    assert all(value.abs().max() < 1e-6 for value in moved.values()), "it begins where they ended"
-    moved, _ = trained(1e-2)
-    assert moved["head.weight"].abs().max() > 1e-4
-    seen = [stage.progress.photos for stage in said if stage.progress and stage.run == "all"]
-    assert seen == [16, 40]
-    assert said[-1].words.startswith("run 3 of 3 (all photos, test_efficientnet), loss ")
+        torch.testing.assert_close(value, run.start[name].lerp(last[name], config.average_weight))
+    assert 0 < config.average_weight < 1
 
 
 def test_what_is_finished_is_not_done_again(

@@ -12,7 +12,6 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from examples import weights_of_bundle
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
@@ -39,8 +38,8 @@ def test_a_local_file_is_loaded(tmp_path: Path) -> None:
     [
         ("missing.safetensors", "'missing.safetensors': No such file"),
         ("{folder}/other.safetensors", r"lack \d+ of .* are they of another backbone"),
-        ("imagnet", "imagenet, none, or the path of a safetensors file"),
-        ("model.pth", "imagenet, none, or the path of a safetensors file"),
+        ("imagnet", "the folder of a bundle, or the path of a safetensors file"),
+        ("model.pth", "the folder of a bundle, or the path of a safetensors file"),
     ],
 )
 def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words: str) -> None:
@@ -50,13 +49,12 @@ def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words:
         build_network(small_config(weights=given), 3)
 
 
-def test_a_released_bundle_gives_its_weights(tmp_path: Path) -> None:
-    bundle, weights_file = load_bundle(), str(tmp_path / "v7.safetensors")
-    weights_of_bundle.main([bundle.title, weights_file])
-    size = bundle.training.recipe["input_size"]  # of the cascade's first network
-    config = small_config(
-        backbone=bundle.model.backbone, weights=weights_file, input_size=size, pooling="sqrt_mean"
-    )
+def test_a_released_bundle_gives_its_weights() -> None:
+    bundle = load_bundle()
+    recipe, given = bundle.training.recipe, str(bundle.path)
+    size = recipe["input_size"]
+    own = {key: recipe[key] for key in ("backbone", "pooling", "reduced_size") if key in recipe}
+    config = small_config(weights=given, input_size=size, **own)
     assert len(read_parent(config).tensors[LEARNED]) == bundle.training.photos
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
     files = sorted(SAMPLES.glob("*.jpg"))[:3]
@@ -78,7 +76,7 @@ def test_a_released_bundle_gives_its_weights(tmp_path: Path) -> None:
     assert earlier_head(msgspec.structs.replace(config, pooling="mean"), ["ceramic"]) is None
     words = f"backbone={bundle.model.backbone} and input_size={size},"
     with pytest.raises(TrainingError, match=words):
-        build_network(small_config(weights=weights_file), 3)
+        build_network(small_config(weights=given), 3)
 
 
 def test_without_a_network_the_hub_is_asked_once_and_fails_in_a_sentence(
