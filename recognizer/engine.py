@@ -43,6 +43,8 @@ GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave 
 # Transforms of test-time augmentation (TTA), as quarter turns and degrees of hue. The scores of a
 # group are averaged with those of the view itself.
 _TTA_GROUPS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
+_TTA_PASSES = sum(map(len, _TTA_GROUPS))  # for each view
+_LEAD_RATE = 0.01  # false-positive rate of the default policy: TTA would change no decision beyond
 
 _Scores: TypeAlias = tuple[NDArray[Any], ...]
 """Of each view: log-odds, and calibrated, the probabilities of labels and of families."""
@@ -253,17 +255,21 @@ class Recognizer(DecisionMaker):
         return scored
 
     def _augment(self, views: Sequence[Frame], scores: _Scores) -> None:
-        """Rescore near-threshold views with TTA, in place; the higher mean counts.
+        """Rescore near-threshold views with TTA, in place, until one is a lead; higher means count.
 
         The mean over quarter turns, or over three hues, raises the scores of products more than
-        those of other things. Maps stay those of the view itself.
+        those of other things. The highest views come first, and all passes together are at most
+        ``max_views``. Maps stay those of the view itself.
         """
         log_odds, _, families = scores
-        (near,) = np.nonzero(families.max(axis=1, initial=0) > self.bundle.tta_threshold)
-        if not near.size:
-            return
+        highest = families.max(axis=1, initial=0)
+        most = max(0, (self.limits.max_views - len(views)) // _TTA_PASSES)
+        near = np.argsort(-highest, kind="stable")[:most]
+        near = near[highest[near] > self.bundle.tta_threshold]
         before, near_views = log_odds[near], [views[i] for i in near.tolist()]
         for group in _TTA_GROUPS:
+            if not near_views or families.max() > self.bundle.any_product_thresholds[_LEAD_RATE]:
+                return
             copies = (altered(view.rgb, *transform) for transform in group for view in near_views)
             (augmented,) = self._run(["scores"], copies)
             mean = np.mean([before, *np.split(augmented, len(group))], axis=0)

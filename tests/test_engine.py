@@ -12,6 +12,7 @@ from PIL import Image
 
 from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import BundleError, PolicyError, UsageError
+from recognizer.imaging import Limits
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
@@ -361,10 +362,27 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
     assert np.allclose(found.sum(axis=0), 1)
 
 
+@pytest.mark.parametrize(
+    ("red", "lead", "max_views", "passes"),
+    [
+        (255, 0.7, 6, [1, 3, 2]),
+        (255, 0.6, 6, [1, 3]),  # a lead by its turned copies
+        (255, 0.45, 6, [1]),  # a lead already
+        (180, 0.7, 6, [1]),  # not near
+        (255, 0.7, 5, [1]),
+        ((255, 255), 0.7, 11, [2, 3, 2]),  # the highest view of several
+        ((255, 255), 0.7, 12, [2, 6, 4]),
+    ],
+)
 def test_near_leads_are_rescored_with_augmentation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    red: int | tuple[int, int],
+    lead: float,
+    max_views: int,
+    passes: list[int],
 ) -> None:
-    """Here by a network that sees red at the top alone, and an image that has it on the left."""
+    """Here by a network that sees red at the top alone, and images that have it on the left."""
     asked, at_once = list[int](), list[bool]()
 
     def run(_: object, images: Iterable[np.ndarray]) -> list[np.ndarray]:
@@ -374,19 +392,20 @@ def test_near_leads_are_rescored_with_augmentation(
         red = np.array([image[0, :, 0].mean(dtype=np.float32) / 255 for image in images])
         return [np.stack([6 * red - 1.5, red - 9, red - 9, red - 9], axis=1)]
 
-    recognizer = Recognizer.load(write_tiny_bundle(tmp_path, tta_threshold=0.4))
+    thresholds = {0.05: 0.4, 0.01: lead, 0.001: 0.9}
+    folder = write_tiny_bundle(tmp_path, tta_threshold=0.4, any_product_thresholds=thresholds)
+    recognizer = Recognizer.load(folder, limits=Limits(max_views=max_views))
     monkeypatch.setattr(recognizer, "_run", run)
     rgb = np.zeros((32, 32, 3), np.uint8)
-    for level, passes, wanted in ((255, [1, 3, 2], 0.75), (180, [1], 1.5 * 180 / 255 - 1.5)):
-        rgb[:, :8, 0] = level
-        assert recognizer.predict(rgb).scores["ivory_worked"] == pytest.approx(sigmoid(wanted))
-        assert asked == passes
-        asked.clear()
-    at_once.clear()
-    # Views that are near a lead alone; copies are made as they are needed.
-    images = [animated("red", "red"), rgb, animated("red", "black")]
-    assert [p.frames for p in recognizer.predict_many(images)] == [2, 1, 2]
-    assert (asked, at_once) == ([5, 6, 4, 3, 2], [True, *[False] * 4])
+    rgb[:, :8, 0] = np.max(red)
+    loaded = recognizer.load_image(rgb)
+    views = tuple(replace(loaded.views[0], index=at) for at in range(np.size(red)))
+    (scored,) = recognizer.score_loaded([replace(loaded, frames=views, views=views)])
+    once = 1.5 * np.max(red) / 255 - 1.5
+    score = scored.prediction.scores["ivory_worked"]
+    assert score == pytest.approx(sigmoid(0.75 if len(passes) > 1 else once))
+    assert asked == passes
+    assert at_once == [True] + [False] * (len(passes) - 1)  # copies are made as they are needed
 
 
 def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path: Path, bundle: Bundle) -> None:

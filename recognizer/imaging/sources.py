@@ -33,7 +33,8 @@ class Limits:
     decoded if its header claims more than ``max_pixels`` (width x height of any frame), or if
     decoding would take more memory than ten bytes for each of ``max_pixels`` (at least 256 MiB).
     Of a longer animation, ``max_frames`` are decoded; of an image with more frames and parts
-    together, ``max_views`` are scored, and the result is ``degraded`` (``frames_skipped``).
+    together, ``max_views`` are scored, and the result is ``degraded`` (``frames_skipped``). What is
+    left of ``max_views`` bounds test-time augmentation: five passes for each near-threshold view.
     """
 
     max_bytes: int = 64 * MEBIBYTE

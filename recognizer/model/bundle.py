@@ -73,10 +73,10 @@ class Bundle:
     that the *highest* family of this share of photos like the validation negatives exceeds: if a
     platform looks for everything at once, the false positives of the single products add up to no
     more. ``part_shift`` is taken from the calibrated log-odds of parts of an image: several views
-    would make more false leads than one. Views whose highest family is above ``tta_threshold`` are
-    rescored with test-time augmentation, for which higher thresholds are raised by ``tta_raise`` in
-    log-odds. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest
-    step last.
+    would make more false leads than one. Views whose highest family is above ``tta_threshold``, of
+    an image that is no lead at 1 %, are rescored with test-time augmentation, for which higher
+    thresholds are raised by ``tta_raise`` in log-odds. ``evaluation`` is None if these scores were
+    not measured; ``lineage`` has the latest step last.
     """
 
     path: Path

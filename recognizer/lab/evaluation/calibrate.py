@@ -133,7 +133,10 @@ def allowing_for_tta(
     photos = [photo for photo in photos if not photo.is_product]
 
     def highest(seen: Iterable[Photo], near: float) -> NDArray[np.float64]:
-        recognizer = Recognizer(replace(bundle, tta_threshold=near), threads=1)
+        # Leads too: otherwise only images that are none are rescored.
+        no_leads = dict.fromkeys(bundle.any_product_thresholds, 1.0)
+        measured = replace(bundle, tta_threshold=near, any_product_thresholds=no_leads)
+        recognizer = Recognizer(measured, threads=1)
         scores = (recognizer.predict(read(photo.sha256)).families for photo in seen)
         return np.array([max(families.values(), default=0.0) for families in scores])
 
