@@ -58,15 +58,6 @@ class ScoredImage:
     prediction: Prediction
     outputs: Mapping[str, NDArray[np.float32]]
 
-    @property
-    def embedding(self) -> NDArray[np.float32] | None:
-        """The features, (channels,), of the view that scored highest; None for a failed image."""
-        if not self.prediction.scores:
-            return None
-        highest = self.prediction.frame or 0, self.prediction.part
-        place = [(view.index, view.box) for view in self.image.views].index(highest)
-        return np.asarray(self.outputs["embedding"][place], np.float32)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
@@ -101,14 +92,6 @@ class DecisionMaker:
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`)."""
         raise NotImplementedError
-
-    def predict_path(self, path: str | os.PathLike[str]) -> Prediction:
-        """Score the image in a file, as :meth:`predict` does."""
-        return self.predict(Path(path))
-
-    def predict_bytes(self, data: bytes) -> Prediction:
-        """Score an encoded image, as :meth:`predict` does."""
-        return self.predict(data)
 
     def decide(
         self,
@@ -288,7 +271,10 @@ class Recognizer(DecisionMaker):
 
         Images and errors are those of :meth:`predict`; an image that fails there has None.
         """
-        return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0].embedding
+        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "embedding"])
+        highest = scored.prediction.frame, scored.prediction.part
+        places = [(view.index, view.box) for view in scored.image.views]
+        return scored.outputs["embedding"][places.index(highest)] if highest in places else None
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image the score of a label comes from, by default of the top product.

@@ -61,13 +61,9 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.phash is None  # nothing to see but one color
 
 
-def test_a_path_may_be_text_where_its_name_says_so(recognizer: Recognizer, tmp_path: Path) -> None:
-    path, data = tmp_path / "red.jpg", encoded(picture("red"))
-    path.write_bytes(data)
-    found = recognizer.predict(path)
-    assert recognizer.predict_path(str(path)) == recognizer.predict_bytes(data) == found
-    with pytest.raises(UsageError, match="predict_path"):
-        recognizer.predict(str(path))  # type: ignore[arg-type]
+def test_text_is_no_path(recognizer: Recognizer) -> None:
+    with pytest.raises(UsageError, match="pathlib"):
+        recognizer.predict("red.jpg")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])

@@ -8,8 +8,10 @@ import contextlib
 import math
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import simplejpeg
@@ -41,7 +43,7 @@ from recognizer.imaging.pixels import (
     to_rgb,
 )
 from recognizer.imaging.png import read_png
-from recognizer.imaging.regions import Box
+from recognizer.imaging.regions import Box, find_parts
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
@@ -52,6 +54,8 @@ _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
 
 _MAX_FRAMES = 4096  # that are decoded of an animation, as far as its pixels are within the limit
 _TOO_SHORT, _INSTEAD = 10, 100  # milliseconds: how long browsers show frames that say less
+
+_MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
 
 MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
 
@@ -90,8 +94,51 @@ class LoadedImage:
     frame_count: int | None = None
 
 
+Reduce: TypeAlias = Callable[[int], NDArray[np.uint8]]
+"""Returns a decoded frame, as stored, reduced only as far as its short side keeps some pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The short side, in pixels, that frames keep; and whether their parts are views, too."""
+
+    min_side: int
+    parts: bool = False
+
+    def views(
+        self, index: int, reduce: Reduce, size: tuple[int, int], orientation: int = 1
+    ) -> tuple[Frame, ...]:
+        """Return a frame, upright, and then its views if there are to be parts.
+
+        These are the frame and its parts, or of a picture in a plain frame, the picture alone.
+        ``size`` is as stored.
+        """
+        frame = Frame(index=index, rgb=orient(reduce(self.min_side), orientation))
+        if not self.parts:
+            return (frame,)
+        found = find_parts(frame.rgb)
+        whole = () if found.is_frame else (frame,)
+        if not found.boxes:
+            return frame, *whole
+        boxes, sides = np.array(found.boxes), frame.rgb.shape[1::-1]
+        enlarged = min(_MAX_ENLARGED, min(sides) / (boxes[:, 2:] - boxes[:, :2]).min())
+        detailed, wanted = frame.rgb, int(self.min_side * enlarged)
+        if min(sides) < min(*size, wanted):
+            with contextlib.suppress(Refused, MemoryError):
+                detailed = orient(reduce(wanted), orientation)
+        upright = size[::-1] if orientation >= 5 else size
+        scales = (np.tile(np.divide(to, sides), 2) for to in (detailed.shape[1::-1], upright))
+        crops, scaled = (np.rint(boxes * scale).astype(int).tolist() for scale in scales)
+        parts = []
+        for (x1, y1, x2, y2), (a, b, c, d) in zip(crops, scaled, strict=True):
+            factor = reduction((x2 - x1, y2 - y1), self.min_side)
+            rgb = np.ascontiguousarray(averaged(detailed[y1:y2, x1:x2], factor))
+            parts.append(Frame(index=index, rgb=rgb, box=(a, b, c, d)))
+        return frame, *whole, *parts
+
+
 def _loaded(
-    frames: Mapping[int, NDArray[np.uint8]],
+    frames: Iterable[tuple[Frame, ...]],
     size: tuple[int, int],
     orientation: int,
     name: str | None = None,
@@ -106,7 +153,8 @@ def _loaded(
         status=Status.OK if reason is None else Status.DEGRADED,
         reason=reason,
         detail=detail,
-        frames=tuple(Frame(index=i, rgb=orient(rgb, orientation)) for i, rgb in frames.items()),
+        frames=tuple(frame for frame, *_ in frames),
+        views=tuple(view for _, *views in frames for view in views),
         format=name,
         width=width,
         height=height,
@@ -114,8 +162,8 @@ def _loaded(
     )
 
 
-def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels."""
+def decode(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
+    """Decode an image, reduced only as far as the detail that is wanted."""
     if not data:
         raise Refused(Reason.EMPTY, "zero bytes")
     name = sniff(data[:SNIFF_BYTES])
@@ -124,18 +172,18 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     if name not in OPENERS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     if name == "jpeg":
-        return _decode_jpeg(data, min_side, limits)
+        return _decode_jpeg(data, wanted, limits)
     if name == "png":
         png = read_png(data)
         metadata = png.orientation, png.profile
-        return _decode(png.data, name, min_side, limits, metadata, is_wide=png.is_wide)
-    return _decode(data, name, min_side, limits)
+        return _decode(png.data, name, wanted, limits, metadata, is_wide=png.is_wide)
+    return _decode(data, name, wanted, limits)
 
 
 def _decode(
     data: bytes,
     name: str,
-    min_side: int,
+    wanted: Detail,
     limits: Limits,
     metadata: tuple[int, bytes | None] | None = None,
     *,
@@ -158,7 +206,7 @@ def _decode(
             check_bytes(math.prod(image.size) * _COPIED_BYTES, image.size, "in colors", limits)
             if is_wide:  # Pillow keeps the upper half of the bits
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
-        loaded = _decode_frames(image, name, count, min_side, limits, orientation, conversion)
+        loaded = _decode_frames(image, name, count, wanted, limits, orientation, conversion)
     if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
         return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
     return loaded
@@ -184,7 +232,7 @@ def _exif_of(image: Image.Image) -> bytes:
     return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
 
 
-def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
+def decode_image(image: Image.Image, wanted: Detail, limits: Limits) -> LoadedImage:
     """Load the current frame of a Pillow image of any mode; of limits, that on pixels applies.
 
     Values of 16 bits that do not reach from 0 to 65535 are a UsageError.
@@ -196,8 +244,10 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
         check_range(np.asarray(image))
     with _refusing():
         conversion, _ = _conversion(_profile_of(image))
-        rgb = to_rgb(image, min_side, conversion)
-        return _loaded({0: rgb}, image.size, orientation_of(_exif_of(image)))
+        reduce = partial(to_rgb, image, conversion=conversion)
+        orientation = orientation_of(_exif_of(image))
+        views = wanted.views(0, reduce, image.size, orientation)
+        return _loaded([views], image.size, orientation)
 
 
 @contextlib.contextmanager
@@ -224,7 +274,7 @@ def _reason(error: Exception, data: bytes, name: str) -> Reason:
     return Reason.TRUNCATED if is_cut and reason is Reason.CORRUPT_DATA else reason
 
 
-def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
+def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
     outline = outline_jpeg(data)
     if outline.is_unusual:  # browsers show none, simplejpeg may write beyond its memory
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
@@ -237,7 +287,7 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
             if not outline.scans:
                 raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
             metadata = outline.orientation, outline.profile
-            return _decode(outline.bare(data), "jpeg", min_side, limits, metadata)
+            return _decode(outline.bare(data), "jpeg", wanted, limits, metadata)
     check_size((width, height), limits)
     conversion, detail = _conversion(outline.profile)
     reason = Reason.CORRUPT_HEADER if detail else None
@@ -245,34 +295,41 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         conversion = None  # browsers ignore it, too
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
     # Whole: values beyond 0 to 255 would make another image of it at a fraction of its size.
-    halvings = min(3, reduction((width, height), min_side).bit_length() - 1)
+    is_reduced = reduction((width, height), wanted.min_side) > 1
     a_pixel = len(mode)
     if outline.scans > 1:  # held as coefficients
         a_pixel += outline.components * _COEFFICIENT_BYTES
     if conversion and conversion.is_bent:  # and reduced in the end
-        a_pixel, halvings = max(a_pixel, _COPIED_BYTES), 0
+        a_pixel, is_reduced = max(a_pixel, _COPIED_BYTES), False
     check_bytes(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
     with _refusing():
         try:  # colors that are averaged next are not interpolated first
-            pixels = simplejpeg.decode_jpeg(data, mode, fastupsample=halvings > 0, strict=True)
+            pixels = simplejpeg.decode_jpeg(data, mode, fastupsample=is_reduced, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
             pixels = _recover_jpeg(outline.bare(data), (height, width, len(mode)), mode)
             check_recovered(pixels, reason, detail)
-        for _ in range(halvings):
-            pixels = averaged(pixels, 2)
-        if conversion:
-            pixels = to_rgb(_jpeg_image(pixels, space), min_side, conversion)
+        reduce = partial(_reduced_jpeg, pixels, space, conversion)
+        views = wanted.views(0, reduce, (width, height), outline.orientation)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    size, orientation = (width, height), outline.orientation
-    return _loaded({0: pixels}, size, orientation, "jpeg", 1, reason, detail)
+    return _loaded([views], (width, height), outline.orientation, "jpeg", 1, reason, detail)
 
 
-def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
-    if pixels.shape[2] == 4:  # encoders invert inks
-        return Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(255 - pixels))
-    return Image.fromarray(pixels[..., 0] if space == "Gray" else pixels)
+def _reduced_jpeg(
+    pixels: NDArray[np.uint8], space: str, conversion: Conversion | None, min_side: int
+) -> NDArray[np.uint8]:
+    height, width, inks = pixels.shape
+    if not (conversion and conversion.is_bent):
+        for _ in range(min(3, reduction((width, height), min_side).bit_length() - 1)):
+            pixels = averaged(pixels, 2)
+    if not conversion:
+        return pixels
+    if inks == 4:  # encoders invert them
+        image = Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(255 - pixels))
+    else:
+        image = Image.fromarray(pixels[..., 0] if space == "Gray" else pixels)
+    return to_rgb(image, min_side, conversion)
 
 
 def _recover_jpeg(data: bytes, shape: tuple[int, ...], mode: str) -> NDArray[np.uint8]:
@@ -292,7 +349,7 @@ def _decode_frames(
     image: Image.Image,
     name: str,
     count: int,
-    min_side: int,
+    wanted: Detail,
     limits: Limits,
     orientation: int,
     conversion: Conversion | None,
@@ -302,8 +359,9 @@ def _decode_frames(
     budget = limits.max_pixels * limits.max_frames
     reachable = min(count, _MAX_FRAMES, max(1, budget // math.prod(size)))
     reachable = 1 if name == "tiff" else reachable  # viewers show the first page
-    most = kept_frames(size, min_side, limits)
-    frames: dict[int, NDArray[np.uint8]] = {}
+    most = kept_frames(size, wanted.min_side, limits)
+    reduce = partial(to_rgb, image, conversion=conversion)
+    frames: dict[int, tuple[Frame, ...]] = {}
     ranks: dict[int, tuple[float, int]] = {}
     try:
         for index in _seek_all(image, reachable):
@@ -316,7 +374,7 @@ def _decode_frames(
                 del ranks[dropped := min(ranks, key=ranks.__getitem__)]
                 frames.pop(dropped, None)
             if index in ranks:
-                frames[index] = to_rgb(image, min_side, conversion)
+                frames[index] = wanted.views(index, reduce, image.size, orientation)
     except MemoryError:
         raise
     except Refused as refused:  # a later frame
@@ -330,8 +388,8 @@ def _decode_frames(
     if reason is None and len(frames) < count:
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(frames)} of {count} frames"
     if name == "tiff" and count > 1:
-        return _loaded(frames, size, orientation, name, None, reason, "of several pages")
-    return _loaded(frames, size, orientation, name, count, reason, detail)
+        return _loaded(frames.values(), size, orientation, name, None, reason, "of several pages")
+    return _loaded(frames.values(), size, orientation, name, count, reason, detail)
 
 
 def _seek_all(image: Image.Image, count: int) -> Iterator[int]:

@@ -2,11 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from itertools import chain, islice
 from typing import BinaryIO, TypeAlias
 
 import cv2
@@ -15,10 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.errors import UsageError
-from recognizer.imaging.decode import Frame, LoadedImage, decode, decode_image
+from recognizer.imaging.decode import Detail, LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.pixels import averaged, check_range, reduction
-from recognizer.imaging.regions import find_parts
+from recognizer.imaging.pixels import check_range
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
 
@@ -74,18 +70,17 @@ def load_image(
     size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
     With ``parts``, the pictures within it are views of their own, of the same detail if it has it.
     """
-    limits, min_side = limits or Limits(), min_side or _FULL_SIZE
+    limits, wanted = limits or Limits(), Detail(min_side or _FULL_SIZE, parts)
     if isinstance(source, np.ndarray):
         source = _array_image(source)
     data = b""
     try:
         if isinstance(source, Image.Image):
-            decode_at = partial(decode_image, source, limits=limits)
+            decoded = decode_image(source, wanted, limits)
         else:
             data = read_bytes(source, limits)
             sha256 = sha256 or hashlib.sha256(data).hexdigest()
-            decode_at = partial(decode, data, limits=limits)
-        decoded = decode_at(min_side=min_side)
+            decoded = replace(decode(data, wanted, limits), sha256=sha256)
     except Refused as refused:
         return LoadedImage(
             status=Status.FAILED,
@@ -94,60 +89,22 @@ def load_image(
             sha256=sha256,
             format=sniff(data[:SNIFF_BYTES]),
         )
-    decoded = replace(decoded, sha256=sha256)
-    return _with_views(decoded, decode_at, min_side, limits) if parts else decoded
+    return _limited(decoded, limits)
 
 
-_MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
-
-
-def _with_views(
-    image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int, limits: Limits
-) -> LoadedImage:
-    """Add the views of an image; ``degraded`` if there are more than ``max_views``."""
-    frames = _frames_and_parts(image, decode_at, min_side)
-    if (count := sum(map(len, frames))) <= limits.max_views:
-        return replace(image, views=tuple(chain(*frames)))
-    # Whole frames first: a part of one is seen there, too, though smaller.
-    ranked = chain((views[0] for views in frames), *(views[1:] for views in frames))
-    views = tuple(islice(ranked, limits.max_views))
+def _limited(image: LoadedImage, limits: Limits) -> LoadedImage:
+    """Return an image with ``max_views`` at most; ``degraded`` if it had more."""
+    if (count := len(image.views)) <= limits.max_views:
+        return image
+    # The first of each frame before the rest: a part of a frame is seen there, too, though smaller.
+    indices = [view.index for view in image.views]
+    ranked = sorted(range(count), key=lambda at: indices.index(indices[at]) != at)
+    views = tuple(image.views[at] for at in ranked[: limits.max_views])
     if image.reason not in {None, Reason.TOO_SMALL, Reason.FRAMES_SKIPPED}:
         return replace(image, views=views)
     detail = f"looked at {len(views)} of {count} frames and parts"
     status, reason = Status.DEGRADED, Reason.FRAMES_SKIPPED
     return replace(image, views=views, status=status, reason=reason, detail=detail)
-
-
-def _frames_and_parts(
-    image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int
-) -> list[list[Frame]]:
-    """Return each frame with its parts; of a picture in a plain frame, the picture alone."""
-    layouts = [find_parts(frame.rgb) for frame in image.frames]
-    if not any(parts.boxes for parts in layouts):
-        return [[frame] for frame in image.frames]
-    frames, size = image.frames, np.array([image.width, image.height])
-    enlarged = max(
-        min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
-        for frame, parts in zip(frames, layouts, strict=True)
-        for left, top, right, bottom in parts.boxes
-    )
-    full, wanted = min(size.tolist()), min_side * min(enlarged, _MAX_ENLARGED)
-    with suppress(Refused, MemoryError):
-        if min(frames[0].rgb.shape[:2]) < min(full, wanted):
-            large = decode_at(min_side=int(wanted)).frames
-            frames = large if [f.index for f in large] == [f.index for f in frames] else frames
-    result: list[list[Frame]] = []
-    for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):
-        views = [] if parts.is_frame else [frame]
-        scale = np.tile(size / frame.rgb.shape[1::-1], 2)
-        detail = np.tile(np.divide(detailed.rgb.shape[1::-1], frame.rgb.shape[1::-1]), 2)
-        for box in parts.boxes:
-            x1, y1, x2, y2 = np.rint(box * detail).astype(int).tolist()
-            a, b, c, d = np.rint(box * scale).astype(int).tolist()
-            rgb = averaged(detailed.rgb[y1:y2, x1:x2], reduction((x2 - x1, y2 - y1), min_side))
-            views.append(replace(frame, rgb=np.ascontiguousarray(rgb), box=(a, b, c, d)))
-        result.append(views)
-    return result
 
 
 def min_side_of(size: int, version: int = PREPROCESSING_VERSION) -> int:
@@ -179,7 +136,7 @@ def model_input(
 def read_bytes(source: object, limits: Limits) -> bytes:
     """Return the encoded bytes of an image, or raise a Refused; of other objects, a UsageError."""
     if isinstance(source, str):
-        raise UsageError("a str is not an image: of a file, give pathlib.Path, or `predict_path`")
+        raise UsageError("a str is not an image: of a file, give pathlib.Path")
     if isinstance(source, os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):

@@ -124,19 +124,17 @@ def allowing_for_tta(
 ) -> Bundle:
     """Raise a bundle's thresholds by as much as test-time augmentation (TTA) raises high scores.
 
-    It is measured on photos without a product; ``read`` takes the sha256 of a photo and returns
-    uint8 (height, width, 3), RGB. A network scores the photos that it learned from lower, so that
-    they set no threshold: compared are the log-odds that 1 % of them exceed, with TTA and without.
-    TTA begins midway between these and what 5 % exceed: a higher share costs twice as much and
-    finds little more.
+    ``photos`` show no product or are left out; ``read`` takes a sha256 and returns uint8 (height,
+    width, 3), RGB. A network scores the photos that it learned from lower, so they set no threshold:
+    compared are the log-odds that 1 % of them exceed, with TTA and without. TTA begins midway
+    between these and what 5 % exceed: a higher share costs twice as much and finds little more.
     """
     photos = [photo for photo in photos if not photo.is_product]
 
     def highest(seen: Iterable[Photo], near: float) -> NDArray[np.float64]:
-        # Leads too: otherwise only images that are none are rescored.
-        no_leads = dict.fromkeys(bundle.any_product_thresholds, 1.0)
-        measured = replace(bundle, tta_threshold=near, any_product_thresholds=no_leads)
-        recognizer = Recognizer(measured, threads=1)
+        # Without thresholds for leads, which are not rescored.
+        draft = replace(bundle, tta_threshold=near, any_product_thresholds=NEVER)
+        recognizer = Recognizer(draft, threads=1)
         scores = (recognizer.predict(read(photo.sha256)).families for photo in seen)
         return np.array([max(families.values(), default=0.0) for families in scores])
 
