@@ -36,7 +36,7 @@ from benchmarks.pictures import PICTURES, SAMPLES, record
 from benchmarks.speed import write_figures
 from benchmarks.tricks import TRICKS
 from recognizer import Decision, Recognizer
-from recognizer.imaging import DETAIL_SIDE, PREPROCESSING_VERSION, Limits
+from recognizer.imaging import DETAIL_SIDE, Limits
 from recognizer.imaging.sources import Refused
 from recognizer.intervals import share_by_source
 from recognizer.lab.dataset.folds import read_folds
@@ -161,9 +161,7 @@ def load_bench(options: argparse.Namespace) -> Bench:
                 bundle,
                 path=Path(folder),
                 model=ModelFile(sha256=hashlib.sha256(model).hexdigest()),
-                input=replace(
-                    bundle.input, size=given.shape[1], preprocessing=options.preprocessing
-                ),
+                input=replace(bundle.input, size=given.shape[1]),
                 any_product_thresholds=dict.fromkeys(bundle.any_product_thresholds, 1.0),
             )
         recognizer = Recognizer(bundle, threads=1)
@@ -307,7 +305,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--data", type=Path, help="a data folder with a manifest")
     add("--bundle", help="a bundle: a folder or a name (the default one of the package)")
     add("--onnx", type=Path, help="a network in place of the bundle's, such as that of a fold")
-    add("--preprocessing", type=int, default=PREPROCESSING_VERSION, help="that of --onnx")
     add("--split", default="test", choices=["train", "validation", "test"])
     add("--fold", type=int, help="of datasets/folds.csv: only its photos, for choices")
     add("--by-source", action="store_true", help="draw a photo of each source, then a second one")

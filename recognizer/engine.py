@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 
 from recognizer.errors import ProviderError, UsageError, require_owner
 from recognizer.imaging import (
+    DETAIL_SIDE,
     Frame,
     ImageSource,
     Limits,
     LoadedImage,
     load_image,
-    min_side_of,
     model_input,
     perceptual_hash,
 )
@@ -307,8 +306,7 @@ class Recognizer(DecisionMaker):
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
         """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
-        expected = self.bundle.input
-        min_side = min_side_of(expected.size, expected.preprocessing)
+        min_side = min(self.bundle.input.size, DETAIL_SIDE)
         return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256, parts=True)
 
     def _run(
@@ -322,7 +320,7 @@ class Recognizer(DecisionMaker):
         while batch := list(itertools.islice(source, step)):
             inputs = np.empty((len(batch), size, size, 3), np.uint8)
             for rgb, target in zip(batch, inputs, strict=True):
-                model_input(rgb, size, target, version=self.bundle.input.preprocessing)
+                model_input(rgb, size, target)
             try:
                 parts.append(self._session.run([*outputs], {"images": inputs}))
             except Exception as error:

@@ -21,12 +21,11 @@ GRID = 4
 def observe() -> dict[str, dict[str, Any]]:
     """Return for each sample the colors of its model input on a coarse grid, and its scores."""
     recognizer = Recognizer.load(threads=1)
-    of = recognizer.bundle.input
     found: dict[str, dict[str, Any]] = {}
     for entry in json.loads((SAMPLES / "samples.json").read_text()):
         path = SAMPLES / entry["file"]
         rgb = recognizer.load_image(path).frames[0].rgb
-        pixels = model_input(rgb, of.size, version=of.preprocessing)
+        pixels = model_input(rgb, recognizer.bundle.input.size)
         grid = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
         scores = recognizer.predict(path).scores
         found[entry["file"]] = {

@@ -39,15 +39,10 @@ a whole factor; of a JPEG, decoded whole, by 2, 4 or 8) that keeps the short sid
 area down to that, and enlarged to a square where the input is larger. Every pixel counts, so that
 none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX
 Security 2020). Nothing is cropped away: in a listing photo the product is often at the edge.
-
-Version 1, of bundles up to wildlife-v6: a bilinear resize without averaging.
 """
 
 VIEWING_VERSION = 2
 """Raised whenever other pictures of the same bytes are scored: frames, parts, formats; 0 in 0.3."""
-
-KNOWN_PREPROCESSING = (1, PREPROCESSING_VERSION)
-"""The versions that bundles may have been made for."""
 
 DETAIL_SIDE = 264
 """Short side, in pixels, of the photos that models are trained with: detail beyond it would be new
@@ -107,30 +102,16 @@ def _limited(image: LoadedImage, limits: Limits) -> LoadedImage:
     return replace(image, views=views, status=status, reason=reason, detail=detail)
 
 
-def min_side_of(size: int, version: int = PREPROCESSING_VERSION) -> int:
-    """Return the short side, in pixels, to which an image may be reduced for a model's input."""
-    return size if version == 1 else min(size, DETAIL_SIDE)
-
-
 def model_input(
-    rgb: NDArray[np.uint8],
-    size: int,
-    out: NDArray[np.uint8] | None = None,
-    *,
-    version: int = PREPROCESSING_VERSION,
+    rgb: NDArray[np.uint8], size: int, out: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
     """Resize an image to the model's square input, uint8, (size, size, 3), RGB, 0 to 255."""
-    height, width = rgb.shape[:2]
-    if version > 1:
-        scale = min(1.0, min_side_of(size) / min(height, width))
-        wide, high = (min(size, round(side * scale)) for side in (width, height))
-        if (wide, high) != (width, height):
-            to = out if (wide, high) == (size, size) else None
-            rgb = np.asarray(cv2.resize(rgb, (wide, high), to, interpolation=cv2.INTER_AREA))
-            if to is not None:
-                return np.asarray(rgb, np.uint8)
-    resized = cv2.resize(rgb, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8)
+    scale = min(1.0, min(size, DETAIL_SIDE) / min(rgb.shape[:2]))
+    reduced = tuple(min(size, round(side * scale)) for side in rgb.shape[1::-1])
+    if reduced != (size, size):  # and enlarged
+        rgb = np.asarray(cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(rgb, (size, size), out, interpolation=cv2.INTER_LINEAR))
+    return np.asarray(cv2.resize(rgb, reduced, out, interpolation=cv2.INTER_AREA))
 
 
 def read_bytes(source: object, limits: Limits) -> bytes:

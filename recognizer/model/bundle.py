@@ -26,7 +26,7 @@ from recognizer.errors import (
     BundleSchemaError,
     TaxonomyError,
 )
-from recognizer.imaging import KNOWN_PREPROCESSING, VIEWING_VERSION
+from recognizer.imaging import PREPROCESSING_VERSION, VIEWING_VERSION
 from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
@@ -257,11 +257,10 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
             f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
             "package that wrote it, or make it again with `recognizer export`"
         )
-    if loaded.input.preprocessing not in KNOWN_PREPROCESSING:
+    if loaded.input.preprocessing != PREPROCESSING_VERSION:
         raise BundleSchemaError(
-            f"{path} was made for preprocessing {loaded.input.preprocessing}, this one knows "
-            f"{' and '.join(map(str, KNOWN_PREPROCESSING))}: use another bundle, or a version "
-            "of the package"
+            f"{path} was made for preprocessing {loaded.input.preprocessing}, this version has "
+            f"{PREPROCESSING_VERSION}: use another bundle, or the package that made it"
         )
     if content.get("digest") != loaded.digest:
         raise BundleDigestError(

@@ -55,8 +55,7 @@ def read_examples(
             unreadable[path] = ": ".join(filter(None, (image.reason, image.detail)))
         else:
             rgb = image.frames[0].rgb
-            expected = recognizer.bundle.input
-            whole = model_input(rgb, expected.size, version=expected.preprocessing)
+            whole = model_input(rgb, recognizer.bundle.input.size)
             views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
             examples.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))

@@ -124,8 +124,8 @@ def allowing_for_tta(
 ) -> Bundle:
     """Raise a bundle's thresholds by as much as test-time augmentation (TTA) raises high scores.
 
-    ``photos`` show no product or are left out; ``read`` takes a sha256 and returns uint8 (height,
-    width, 3), RGB. A network scores the photos that it learned from lower, so they set no threshold:
+    Photos of products are left out; ``read`` takes a sha256 and returns uint8 (height, width, 3),
+    RGB. A network scores the photos that it learned from lower, so that they set no threshold:
     compared are the log-odds that 1 % of them exceed, with TTA and without. TTA begins midway
     between these and what 5 % exceed: a higher share costs twice as much and finds little more.
     """
