@@ -49,8 +49,8 @@ def fail(_: list[Any], call: str, __: object) -> None:
 
 def test_an_error_of_a_process_is_raised_here_and_the_process_goes_on() -> None:
     with ProcessPool(list, fail, processes=1, timeout=300) as pool:
-        for call, kind, words in (("extra", MissingExtraError, "cloud"), ("x", PolicyError, "^x$")):
-            with pytest.raises(kind, match=words):
+        for call, kind in (("extra", MissingExtraError), ("x", PolicyError)):
+            with pytest.raises(kind):
                 pool.submit(call).result()
         assert pool.stats()["replaced"] == 0
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,22 +38,19 @@ class Photos(SqliteFile):
 
 
 def make_version_1(path: Path) -> Path:
-    database = sqlite3.connect(path)
-    database.executescript(
-        "CREATE TABLE photo (name TEXT); INSERT INTO photo VALUES ('a'), ('tusk');"
-        "CREATE VIEW large AS SELECT 'old' AS name;"
-        "PRAGMA application_id = 7; PRAGMA user_version = 1;"
-    )
-    database.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE photo (name TEXT); INSERT INTO photo VALUES ('a'), ('tusk');"
+            "CREATE VIEW large AS SELECT 'old' AS name;"
+            "PRAGMA application_id = 7; PRAGMA user_version = 1;"
+        )
     return path
 
 
 def state_of(path: Path) -> list[tuple[Any, ...]]:
-    database = sqlite3.connect(path)
-    found = database.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
-    found += database.execute("SELECT user_version FROM pragma_user_version").fetchall()
-    database.close()
-    return found
+    with closing(sqlite3.connect(path)) as database:
+        schema = database.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
+        return [*schema, *database.execute("PRAGMA user_version")]
 
 
 @pytest.mark.parametrize("write", [True, False])
@@ -103,9 +101,8 @@ def test_nothing_is_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_other_versions_are_refused(tmp_path: Path, version: int, words: str) -> None:
     path = make_version_1(tmp_path / "a")
-    database = sqlite3.connect(path)
-    database.execute(f"PRAGMA user_version = {version}")
-    database.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version = {version}")
     before = path.read_bytes()
     with pytest.raises(ScanFileError, match=words):
         Photos(path, write=True)

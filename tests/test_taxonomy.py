@@ -13,16 +13,13 @@ BLUE = {"kind": "product", "family": "ivory", "cites": "Appendix I.", "hint": " 
 THING = {"kind": "lookalike", "display_name": "Thing"}
 
 BROKEN: dict[str, tuple[dict[str, object], str]] = {
-    "schema unknown": ({"schema": 2}, "schema must be 1, not 2"),
-    "top key unknown": ({"labels": {}}, "unknown key 'labels' .did you mean label?"),
-    "label key unknown": (
+    "schema": ({"schema": 2}, "schema must be 1, not 2"),
+    "top key": ({"labels": {}}, "unknown key 'labels' .did you mean label?"),
+    "label key": (
         {"label": {"x": {**BLUE, "cite": ""}}},
-        "label.x: unknown key 'cite' .did you mean cites",
+        "x: unknown .* 'cite' .did you mean cites",
     ),
-    "family key unknown": (
-        {"family": {"x": {"notes": ""}}},
-        "family.x: unknown key 'notes' .did you mean note",
-    ),
+    "family key": ({"family": {"x": {"notes": ""}}}, "x: unknown key 'notes' .did you mean note"),
     "families in a list": ({"family": [{}]}, "'family' must hold tables"),
     "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `table`, got `int`"),
     "family name": ({"family": {"Ivory": {}}}, "bad family name 'Ivory'"),
@@ -38,7 +35,7 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "confused with itself": ({"label": {"x": {**THING, "confused_with": ["x"]}}}, "label 'x'"),
     "confused with the unknown": (
         {"label": {"x": {**THING, "confused_with": ["bones"]}}},
-        "'bones' .did you mean bone",
+        "mean bone",
     ),
     "another kind": ({"label": {"bone": BLUE}}, "label.bone is a label of the package, a lookal"),
 }
@@ -49,18 +46,15 @@ def test_the_packaged_names() -> None:
     for label in TAXONOMY.products:
         assert label.family in TAXONOMY.families
         assert "Appendix" in (label.cites or "")
-        assert len(label.hint or "") > 80
-    assert all(label.hint for label in TAXONOMY.labels.values())
-    for label in TAXONOMY.labels.values():
+    names = TAXONOMY.labels
+    for label in names.values():
+        assert label.hint
         if label.kind is Kind.LOOKALIKE:
-            assert any(TAXONOMY.labels[x].kind is Kind.PRODUCT for x in label.confused_with)
+            assert any(names[other].kind is Kind.PRODUCT for other in label.confused_with)
     # Of these no test photo has the label, so the figures of ivory are not compared with them.
-    labels = [
-        TAXONOMY.labels[n] for n in TAXONOMY.labels.keys() - {"jewellery", "metalwork", "statue"}
-    ]
-    pairs = [(label.name, other) for label in labels for other in label.confused_with]
-    assert len(set(pairs)) == len(pairs)
-    assert {(b, a) for a, b in pairs} == set(pairs)
+    compared = names.keys() - {"jewellery", "metalwork", "statue"}
+    pairs = [(name, other) for name in compared for other in names[name].confused_with]
+    assert sorted(pairs) == sorted((b, a) for a, b in pairs)
 
 
 def test_no_text_claims_an_identification() -> None:

@@ -52,17 +52,16 @@ class Runner:
         before, _, command = line.rpartition(" | ")
         given = subprocess.check_output(["sh", "-c", before]) if before else None
         command, _, output = command.partition(" > ")
-        arguments = [self._whole(word) for word in words(command)[1:]]
+        # A digest that the page cuts short is the last one that a command printed.
+        arguments = [
+            re.sub(r"^[0-9a-f]{8}\.{3}$", self._digest, word) for word in words(command)[1:]
+        ]
         done = CliRunner().invoke(app, arguments, input=given)
         assert done.exit_code == ExitCode.DONE, (line, done.output, done.exception)
         if output:
             Path(output.strip()).write_text(done.stdout, encoding="utf-8")
         self.printed[line] = done.output
         self._digest = (_DIGEST.findall(done.output) or [self._digest])[-1]
-
-    def _whole(self, word: str) -> str:
-        """Complete a digest that the page cuts short: the last one that a command printed."""
-        return self._digest if re.fullmatch(r"[0-9a-f]{8}\.\.\.", word) else word
 
 
 def check_without_running(line: str) -> None:
@@ -73,10 +72,9 @@ def check_without_running(line: str) -> None:
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert {a for a in arguments if "=" not in a} <= set(targets), line
     elif program == "pip":
-        declared = (ROOT / "pyproject.toml").read_text("utf-8")
-        for extras in re.findall(r"(?:\.|wildlife-product-recognizer)\[([\w,]+)\]", line):
-            for extra in extras.split(","):
-                assert re.search(rf"^{extra} = \[", declared, re.MULTILINE), line
+        declared = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+        for extras in re.findall(r"\.\[([\w,]+)\]", line):
+            assert {*extras.split(",")} <= {*declared}, line
     elif program == "pytest" or arguments[:2] == ["-m", "pytest"]:
         paths = [a for a in arguments if a.startswith(("tests/", "datasets/"))]
         assert all((ROOT / path).exists() for path in paths), line

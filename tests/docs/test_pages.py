@@ -10,13 +10,12 @@ import json
 import re
 import shutil
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.pictures import PICTURES, draw_precision
-from recognizer import Recognizer, load_bundle
+from recognizer import load_bundle
 from recognizer.cli import ExitCode
 from recognizer.policy.values import Policy
 from tests.conftest import invoke, read_rows
@@ -81,25 +80,18 @@ def test_a_page_runs(
 def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From listings to a verified case, on the tables that it shows."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for photo in SAMPLES.glob("*.jpg"):
-        shutil.copy(photo, tmp_path / "photos")
+    shutil.copytree(SAMPLES, "photos")
     tables = [block for block in blocks(PRACTICE) if block.language == "csv"]
     for name, table in zip(("listings.csv", "verdicts.csv"), tables, strict=True):
         Path(name).write_text(table.text, encoding="utf-8")
-    runner = Runner()
-    run(runner, PRACTICE)
-    printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
+    run(runner := Runner(), PRACTICE)
     first, *others = csv.DictReader(Path("by-listing.csv").read_text().splitlines())
     assert first["listing"] == "L1"  # words, reports and its photos say so
     clear = {row["listing"] for row in others if row["decision"] == "clear"}
     assert {*re.findall(r",audit,(L\d)", Path("verdicts.csv").read_text())} == clear
     figures = json.loads(Path("figures.json").read_text())
-    assert figures["decided"] >= 1
-    assert figures["precision"][0]["precision"] is not None
-    assert figures["misses"]["audited"] >= 1
-    assert "its files agree with its digest" in printed["verify case-L1"]
-    assert Path("case-L1/data/index.html").exists()
+    assert min(figures["decided"], figures["misses"]["audited"]) >= 1
+    assert "its files agree with its digest" in runner.printed["recognizer verify case-L1"]
     wanted = ("thresholds", "--scan", "scan.sqlite", "--policy", "mine.toml", "--precision", "0.5")
     few = invoke(*wanted, "--output", "next.toml", code=ExitCode.SOME_FAILED)
     assert "No threshold was chosen; next.toml was not written" in few.stderr
@@ -139,17 +131,6 @@ def check_guide(folder: Path, runner: Runner) -> None:
     assert "3 labels" in invoke("info", "bundles/own-v1").stdout
 
 
-@pytest.mark.parametrize(
-    "block",
-    [b for b in BLOCKS if b.language == "toml" and "review_" in b.text],
-    ids=lambda block: block.page.stem,
-)
-def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
-    (tmp_path / "policy.toml").write_text(block.text)
-    if "whale_tooth" not in block.text:
-        Policy.load(tmp_path / "policy.toml")
-
-
 def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     """Nominal rates are those of the default policy, measured ones those of the card."""
     bundle, (review, priority) = load_bundle(), (Policy().default.review, Policy().default.priority)
@@ -161,10 +142,6 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     assert f"the released model sent {measured} to review" in scan
     leads, photos = re.search(r"\| product \| (\d+) \(\d+\) \| (\d+):", card).group(2, 1)
     assert f"sends {leads} of the {photos} products to review" in experiments
-    rows = re.findall(r"\| (\d+|none) of (\d+) \(\d+\)", readme)
-    rows += [("none", "2"), ("none", "1")]  # rhino horn, pangolin scales
-    counts = [(int(own.replace("none", "0")), int(of)) for own, of in rows]
-    assert [sum(column) for column in zip(*counts, strict=True)] == [int(leads), int(photos)]
     ends = re.search(r"any product \| 1 % .*?%.*?% \(([\d.]+)-([\d.]+)\) \|", card).groups()
     axes = draw_precision().axes[0]
     (words,) = (text.get_text() for text in axes.get_legend().get_texts())
@@ -178,11 +155,6 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
         assert float(nominal) == pytest.approx(100 * rate.value)
     (nominal,) = re.findall(r"set such that ([\d.]+) % of the photos without one", card)
     assert float(nominal) == 100 * review.value
-    prediction = Recognizer.load().predict(next(SAMPLES.glob("*.jpg")))
-    scores = dict.fromkeys(prediction.scores, 1.0)
-    sure = replace(prediction, scores=scores, families=dict.fromkeys(prediction.families, 1.0))
-    (why, *_) = Recognizer.load().decide(sure).why
-    assert f"(false-positive rate {priority.value:.1%})" in why
 
 
 def test_few_blocks_are_not_run() -> None:

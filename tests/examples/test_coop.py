@@ -19,9 +19,9 @@ from tests.rows.rows import bare_row, digest, write_scan
 from tests.serving import serving
 
 
-def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
+def photo(number: int, source: str, score: float = 0.6) -> Row:
     columns = {"listing_id": number, "title": f"Carving {number}", "seller": "s1"}
-    return bare_row(source, score, "review" if score > 0.5 else "clear", item=columns, **changes)
+    return bare_row(source, score, "review" if score > 0.5 else "clear", item=columns)
 
 
 KEY = "secret-key"

@@ -4,8 +4,6 @@ import base64
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -21,7 +19,7 @@ from recognizer.imaging.sources import Refused
 from recognizer.scan import Item
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
-from tests.conftest import encoded, picture, read_rows
+from tests.conftest import encoded, picture, read_rows, run_python
 from tests.examples.load import ROOT
 
 RED, GREEN = encoded(picture("red")), encoded(picture("green"))
@@ -80,18 +78,11 @@ def test_members_with_the_columns_beside_them(make: Any, name: str, tmp_path: Pa
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_nothing_in_an_archive_is_left_out(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "twice.zip", [("a.jpg", RED), ("a.jpg", GREEN), ("notes.txt", b"x")])
-    assert {name: data for name, (data, _) in contents(path).items()} == {
-        "!/a.jpg": RED,
-        "!/a.jpg#2": GREEN,
-        "!/notes.txt": b"x",
-    }
-    data = make_tar(tmp_path / "cut.tar", [("a.jpg", RED), ("b.jpg", GREEN)]).read_bytes()
-    (tmp_path / "cut.tar").write_bytes(data[: 512 + -(-len(RED) // 512) * 512 + 600])
-    assert {name: one for name, (one, _) in contents(tmp_path / "cut.tar").items()} == {
-        "!/a.jpg": RED,
-        "!/b.jpg": BAD,
-        "": BAD,
-    }
+    found = {"!/a.jpg": (RED, None), "!/a.jpg#2": (GREEN, None), "!/notes.txt": (b"x", None)}
+    assert contents(path) == found
+    path = make_tar(tmp_path / "cut.tar", [("a.jpg", RED), ("b.jpg", GREEN)])
+    path.write_bytes(path.read_bytes()[: 512 + -(-len(RED) // 512) * 512 + 600])
+    assert contents(path) == {"!/a.jpg": (RED, None), "!/b.jpg": (BAD, None), "": (BAD, None)}
     with tarfile.open(tmp_path / "link.tar", "w") as archive:
         (info := tarfile.TarInfo("l.jpg")).type = tarfile.SYMTYPE
         info.linkname = "/etc/passwd"
@@ -104,10 +95,8 @@ def test_nothing_in_an_archive_is_left_out(tmp_path: Path) -> None:
 def test_images_inside_tables(tmp_path: Path) -> None:
     text = base64.b64encode(RED).decode()
     images = [text, f"data:image/jpeg;base64,{text}", "%%%", None]
-    lines = tmp_path / "t.jsonl"
-    lines.write_text(
-        "".join(json.dumps({"id": n, "photo": i}) + "\n" for n, i in enumerate(images))
-    )
+    rows = (json.dumps({"id": number, "photo": image}) for number, image in enumerate(images))
+    (lines := tmp_path / "t.jsonl").write_text("\n".join(rows))
     found = [*embedded_images.items(str(lines), "photo")]
     assert [read(item) for item in found] == [RED, RED, BAD, Reason.NO_IMAGE]
     assert (found[1].source, found[1].columns) == (f"{lines}!/2", {"id": 1})
@@ -123,10 +112,7 @@ def test_the_examples_scan(tiny_bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "scan.sqlite"
     environment = {**os.environ, "BUNDLE": str(tiny_bundle), "PYTHONPATH": str(ROOT)}
     for name, *given in (("archives", archive), ("embedded_images", table, "p")):
-        command = [sys.executable, f"examples/{name}.py", output, *given]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
+        done = run_python(f"examples/{name}.py", output, *given, cwd=ROOT, env=environment)
         assert "1 images, 0 failed" in done.stdout, done.stderr
     sources = {row["source"]: row["decision"] for row in read_rows(output)}
     assert sources == {f"{archive}!/red.jpg": "priority", f"{table}!/1": "priority"}
