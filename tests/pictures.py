@@ -91,26 +91,17 @@ def png(
 
 def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page: int = 0) -> bytes:
     """An uncompressed little-endian TIFF with its directory at byte 8."""
-    height, width = array.shape[:2]
-    samples = array.shape[2] if array.ndim == 3 else 1
-    bits = 8 * array.itemsize
-    pixels = array.tobytes()
+    height, width, samples = (*array.shape, 1)[:3]
+    bits, pixels = 8 * array.itemsize, array.tobytes()
     end = 8 + 2 + 12 * 11 + 4
     width, height = claimed or (width, height)
-    tags = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, samples, end if samples > 2 else bits | bits << 16),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2 if samples == 3 else 1),
-        (273, 4, 1, end + 8),
-        (277, 3, 1, samples),
-        (278, 4, 1, height),
-        (279, 4, 1, len(pixels)),
-        (284, 3, 1, 1),
-        (339, 3, 1, 3 if array.dtype.kind == "f" else 1),
-    ]
-    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    depth = (samples, end if samples > 2 else bits | bits << 16)
+    longs = {256: width, 257: height, 273: end + 8, 278: height, 279: len(pixels)}
+    shorts = {259: 1, 262: 2 if samples == 3 else 1, 277: samples, 284: 1}
+    shorts[339] = 3 if array.dtype.kind == "f" else 1
+    tags = [(tag, 4, 1, value) for tag, value in longs.items()] + [(258, 3, *depth)]
+    tags += [(tag, 3, 1, value) for tag, value in shorts.items()]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
     directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", next_page)
     return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<4H", *[bits] * 4) + pixels
 

@@ -104,16 +104,14 @@ def test_imports_are_as_light_as_they_can_be(statement: str, absent: tuple[str, 
     assert run_python("-c", program).stdout.strip() == "[]"
 
 
-OWN = {
-    name
-    for name, value in vars(errors).items()
-    if isinstance(value, type) and value.__module__ == errors.__name__
-}
-
-
 def test_every_error_is_public_and_of_one_class() -> None:
-    assert {*errors.__all__} == OWN
-    assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in OWN)
+    own = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert {*errors.__all__} == own
+    assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in own)
 
 
 PUBLIC = {

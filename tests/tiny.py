@@ -50,17 +50,13 @@ def tiny_model() -> onnx.ModelProto:
         helper.make_node("ReduceMean", ["maps", "axes"], ["scores"], keepdims=0),
         helper.make_node("ReduceMean", ["cells", "axes"], ["embedding"], keepdims=0),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
-        [
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 4]),
-            helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["N", 4, 4, 4]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3]),
-        ],
-        initializers,
-    )
+    float_, shapes = TensorProto.FLOAT, {"scores": 4, "maps": [4, 4, 4], "embedding": 3}
+    inputs = [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIZE, SIZE, 3])]
+    outputs = [
+        helper.make_tensor_value_info(name, float_, ["N", *np.atleast_1d(shape).tolist()])
+        for name, shape in shapes.items()
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 10
     return model

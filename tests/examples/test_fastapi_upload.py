@@ -60,14 +60,9 @@ FORM = "multipart/form-data; boundary=xyz"
 
 def form(*parts: tuple[str, bytes]) -> bytes:
     """A form as browsers send it."""
-    return (
-        b"".join(
-            b'--xyz\r\nContent-Disposition: form-data; name="%b"\r\n'
-            b"Content-Type: image/jpeg\r\n\r\n%b\r\n" % (name.encode(), content)
-            for name, content in parts
-        )
-        + b"--xyz--\r\n"
-    )
+    head = b'--xyz\r\nContent-Disposition: form-data; name="%b"\r\nContent-Type: image/jpeg\r\n\r\n'
+    body = b"".join(head % name.encode() + content + b"\r\n" for name, content in parts)
+    return body + b"--xyz--\r\n"
 
 
 RED = UPLOADS["red"][0]
