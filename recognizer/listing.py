@@ -241,50 +241,42 @@ def values_of(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 # --- columns with images -------------------------------------------------------------------------
 
-_WHATS = ("image", "photo", "picture", "img")
-
-IMAGE_COLUMNS = (
-    *("image", "images", "photo", "photos", "picture", "pictures", "img", "imgs"),
-    *(
-        f"{what}_{how}"
-        for what in _WHATS
-        for how in ("path", "paths", "url", "urls", "uri", "uris", "file", "files", "link", "links")
-    ),
-    *("图片", "图片链接", "主图"),
+_WHICH = (
+    "main|primary|cover|first|second|third|other|additional|extra|more|alternate|secondary|front|"
+    "back|side|detail|gallery|product|listing|item|ad|variant|swatch|hero|featured|full|large|"
+    r"original|\d"
+)
+_IMAGE_NAME = re.compile(  # of a column, as normal_name has it, without the underscores
+    rf"(?:{_WHICH})*(?:image|photo|picture|pic|img)s?"
+    rf"(?:{_WHICH}|(?:path|url|uri|file|filename|link|src|list)s?)*"
+    r"|(?:图片|图片链接|主图|副图)\d{0,3}"
+)
+_MAIN = re.compile("main|primary|cover|主图")
+_UNSURE = (
     *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
     *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),
-    *("url", "urls", "uri", "uris", "src"),
+    *("url", "urls", "uri", "uris", "src"),  # often the page of the listing
 )
-"""Names by which the image column is found, the surest first, as :func:`normal_name` spells them.
-
-A listing's own address is often called ``url``: that name comes last."""
-
-_MAIN_COLUMNS = tuple(
-    f"{name}{how}"
-    for what in _WHATS
-    for name in (f"main_{what}", f"primary_{what}", f"cover_{what}", f"{what}_main")
-    for how in ("", "_url", "_path")
-)
-_NUMBERED = re.compile(
-    r"(?:image|photo|picture|img)(?:_(?:url|path|uri|file|link))?_?([0-9]{1,3})(?:_(?:url|path|uri))?"
-)
-_SURE = IMAGE_COLUMNS.index("path")  # the names before it can be nothing but images
+"""Names that may mean something else than images, the surest first."""
 
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns with the images: a main one, the surest by its name, and numbered ones.
+    """Return all columns that are named like images, main ones first and numbered ones in order.
 
-    Names that may mean something else count only without others.
+    Without any, it is the one column whose name may mean images.
+
+    >>> image_columns(("additional_image_link", "image_link", "image_width", "link"))
+    ('additional_image_link', 'image_link')
     """
+    found = []
+    for place, name in enumerate(names):
+        plain = normal_name(name).replace("_", "")
+        if _IMAGE_NAME.fullmatch(plain):
+            number = re.search(r"\d+", plain)
+            found.append(
+                (not _MAIN.search(plain), int(number[0][:9]) if number else 0, place, name)
+            )
     by_name = {normal_name(name): name for name in reversed(names)}
-    main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
-    usual = [(place, by_name[n]) for place, n in enumerate(IMAGE_COLUMNS) if n in by_name][:1]
-    numbered = sorted(
-        (int(match[1]), place, name)
-        for place, name in enumerate(names)
-        if (match := _NUMBERED.fullmatch(normal_name(name)))
-    )
-    sure = [name for place, name in usual if place < _SURE]
-    columns = [*main, *sure, *(name for _, _, name in numbered)]
-    return tuple(dict.fromkeys(columns)) or tuple(name for _, name in usual)
+    unsure = [by_name[name] for name in _UNSURE if name in by_name][:1]
+    return tuple(name for *_, name in sorted(found)) or tuple(unsure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import shlex
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,10 @@ def scan_command(
         ),
     ] = None,
     image_column: Annotated[
-        str | None, Option(help="The column with the images.", show_default="by its name")
+        list[str] | None,
+        Option(
+            help="A column with images; repeatable.", show_default="all that are named like images"
+        ),
     ] = None,
     listing_column: Annotated[
         str | None, Option(help="The column that identifies a listing.", show_default="by its name")
@@ -153,7 +157,7 @@ def scan_command(
             workers=workers,
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
-            image_column=image_column,
+            image_columns=tuple(image_column or ()),
             image_root=image_root,
             allow_hosts=frozenset(allow_host or ()),
             timeout=timeout,
@@ -215,6 +219,12 @@ def _print_notes(file: ScanFile, skipped: Skipped, unused_column: str | None) ->
     for table, count in skipped.not_utf8.items():
         rows = f"{counted(count, 'row')} not in UTF-8, where keywords may not match"
         say(shown(f"{table}: {rows}: save it as UTF-8 and scan again"))
+    for table, unread in skipped.unread_columns.items():
+        if unread:
+            columns = [*skipped.image_columns.get(table, ()), *unread]
+            every = " ".join(f"--image-column {shlex.quote(name)}" for name in columns)
+            names = ", ".join(map(repr, unread))
+            say(shown(f"{table}: images in {names} were not read; to read all: {every}"))
     without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
     if file.listing_column is None and (count := file.select(without_id)[0][0]):
         say(

@@ -35,9 +35,7 @@ ARCHIVE_SUFFIXES = (
     *(".zip", ".7z", ".rar"),
 )
 
-URL = re.compile(
-    r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE
-)  # the beginning of a URL, with its scheme
+URL = re.compile("([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # the beginning, with the scheme
 _PASSWORD = re.compile(r"(^[^/]+://[^/?#:]*):[^/?#]*@")
 
 Columns: TypeAlias = Mapping[str, Any] | None
@@ -181,6 +179,8 @@ class Skipped:
     """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: dict[str, dict[str, None]] = field(default_factory=dict)
     """The columns that were taken for those of images, in their order, by table."""
+    unread_columns: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Other columns that name images, by table."""
     not_utf8: Counter[str] = field(default_factory=Counter)
     """By table, the rows whose text is not UTF-8: no keyword with such a letter matches."""
     whole: list[str] = field(default_factory=list, compare=False)

@@ -36,7 +36,7 @@ class ScanOptions:
     workers: int = 0
     provider: str = "cpu"
     limits: Limits = field(default_factory=Limits)
-    image_column: str | None = None
+    image_columns: tuple[str, ...] = ()
     image_root: str | None = None
     allow_hosts: frozenset[str] = frozenset()
     timeout: float = 30.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.listing import image_columns
+from recognizer.listing import as_text, image_columns
 from recognizer.scan.items import (
     URL,
     Columns,
@@ -35,6 +35,8 @@ _BAD = Reason.CORRUPT_CONTAINER
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _MAX_FIRST = 1000  # rows of JSON without a column of images, before the first that has one
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
+_NAMES = re.compile(r"[^\s\"'<>()|,;?#]+")  # in any text, as a description in HTML
+_BEFORE_URL = re.compile(r"[\s|;,]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 _INSIDE = "an image inside the table: write it to a file first"
 
 
@@ -52,7 +54,7 @@ class Table:
     ) -> None:
         self._location = location
         self._suffix = table_format(location) or ""
-        self._given = options.image_column
+        self._given = options.image_columns
         self._skipped = skipped
         self._is_only_source = is_only_source
         root = options.image_root
@@ -82,19 +84,20 @@ class Table:
             first.append(record)
             names |= dict.fromkeys(record.cells or ())
             is_enough = not is_json or len(first) == _MAX_FIRST
-            if record.cells is not None and (self._image_columns(names) or is_enough):
+            if record.cells is not None and (is_enough or self._has_image_columns(names)):
                 break
         if not first:
             self._skipped.without_image[self._location] = 0
             self._require_images("a table without rows")
-        elif names and not self._image_columns(names):
+        elif names and not self._has_image_columns(names):
             shown = column_names(names)
             detail = f"no column ({shown}) is named like one of images: use --image-column"
-            if self._given is not None:
-                detail = f"no column {self._given!r}, but {shown}"
+            if missing := [name for name in self._given if name not in names]:
+                detail = f"no column {missing[0]!r}, but {shown}"
             self._require_images(detail)
-            yield Item.failed(self._location, _BAD, detail)
-            return
+            if not self._image_columns(names):
+                yield Item.failed(self._location, _BAD, detail)
+                return
         for record in chain(first, records):
             yield from self._of_record(record)
 
@@ -103,9 +106,13 @@ class Table:
             raise UsageError(f"{self._location}: {detail}")
 
     def _image_columns(self, names: Collection[str]) -> tuple[str, ...]:
-        if self._given is None:
-            return image_columns(tuple(names))
-        return (self._given,) if self._given in names else ()
+        if self._given:
+            return tuple(name for name in self._given if name in names)
+        return image_columns(tuple(names))
+
+    def _has_image_columns(self, names: Collection[str]) -> bool:
+        """Whether all columns that were given are there, or else any column of images."""
+        return len(self._image_columns(names)) >= max(1, len(self._given))
 
     def _of_record(self, record: Record) -> Iterator[Item]:
         row = TableRow(self._location, str(record.number))
@@ -121,6 +128,7 @@ class Table:
         except ValueError as error:
             yield Item.failed(row, _BAD, str(error))
             return
+        self._note_unread(columns, images)
         if re.search("[\udc80-\udcff]", "".join(map(str, columns.values()))):
             self._skipped.not_utf8[self._location] += 1
         if record.detail and all(cell is None for cell in named.values()):
@@ -134,6 +142,16 @@ class Table:
         for number, image in enumerate(images, 1):
             cell = row if len(images) == 1 else TableRow(row.table, f"{row.name}/{number}")
             yield self._of_image(cell, image, columns)
+
+    def _note_unread(self, columns: Mapping[str, Any], images: Sequence[Any]) -> None:
+        """Note the columns that name images which are not among those of the row."""
+        unread = self._skipped.unread_columns.setdefault(self._location, {})
+        read = "\n".join(map(str, images))
+        for name, value in columns.items():
+            if name not in unread:
+                named = filter(has_image_suffix, _NAMES.findall(as_text(value) or ""))
+                if any(image not in read for image in named):
+                    unread[name] = None
 
     def _of_image(self, cell: TableRow, image: Any, columns: Columns) -> Item:
         if isinstance(image, Mapping):
@@ -218,7 +236,7 @@ def column_names(columns: Collection[str]) -> str:
 
 def images_of_cell(cell: Any) -> Sequence[Any]:
     """Return the images of a cell. A text may list several, as JSON or with separators."""
-    if isinstance(cell, str) and cell.lstrip().startswith("["):
+    if isinstance(cell, str) and cell.lstrip().startswith(("[", "{")):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json_value(cell)
     if isinstance(cell, str):
@@ -228,7 +246,9 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
 
 
 def _parts(text: str) -> list[str]:
-    for separator in "|;":
+    if URL.match(text):  # which may have any of the separators in it
+        return _BEFORE_URL.split(text.strip("\n|;, "))
+    for separator in "\n|;,":
         parts = [part for part in map(str.strip, text.split(separator)) if part]
         if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts

@@ -88,20 +88,22 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     assert read(items[0]) == RED
     assert items[3].reason is Reason.NO_IMAGE
     assert skipped == Skipped(
-        without_image=Counter({str(path): 1}), image_columns={str(path): {"image_path": None}}
+        without_image=Counter({str(path): 1}),
+        image_columns={str(path): {"image_path": None}},
+        unread_columns={str(path): {}},
     )
 
 
 def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
-    for wanted in (None, "image"):
+    for wanted in ((), ("image",)):
         skipped = Skipped()
-        (item,) = images_of(path, image_column=wanted, skipped=skipped)
+        (item,) = images_of(path, image_columns=wanted, skipped=skipped)
         assert item.columns == {"id": 2}
         assert skipped.without_image == {str(path): 2}
     with pytest.raises(UsageError, match="photo"):
-        items_of(path, image_column="photo")
+        items_of(path, image_columns=("photo",))
     path.write_text('{"url": "a.jpg"}\n{"image": "b.jpg", "url": "x"}\n{"photo_path": "c.jpg"}\n')
     assert [Path(item.source).name for item in items_of(path)] == ["a.jpg", "b.jpg", "c.jpg"]
 
@@ -151,6 +153,30 @@ def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
     assert [Path(item.source).name for item in items] == ["b.jpg", "a.jpg", "c.jpg", "d.jpg", "3"]
     assert all(set(item.columns or ()) == {"url"} for item in items)
     assert [*skipped.image_columns[f"{tmp_path}/t.csv"]] == [*names]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_columns_that_name_images_and_are_not_read(tmp_path: Path, suffix: str) -> None:
+    row = {
+        "id": "1",
+        "image": "p/a.jpg",
+        "file": "a.jpg",  # a part of what is read
+        "thumbnail": "thumbs/a.jpg",
+        "assets": "b.png,c.png",
+        "description": '<p>Old. <img src="https://x.example/d.webp?w=1"></p>',
+        "title": "my jpg, no image.jpgs",
+        "media": '[{"src": "e.gif"}]' if suffix == "csv" else [{"src": "e.gif"}],
+    }
+    table = write(tmp_path / f"t.{suffix}", [row, row | {"image": ""}])
+    skipped = Skipped()
+    items_of(table, skipped=skipped)
+    unread = skipped.unread_columns[str(table)]
+    assert [*unread] == ["thumbnail", "assets", "description", "media", "file"]
+    items = items_of(table, image_columns=("assets", "image", "media"))
+    names = ["b.png", "c.png", "a.jpg", "e.gif"]
+    assert [Path(item.source).name for item in items[:4]] == names
+    with pytest.raises(UsageError, match="no column 'x', but 'id', 'image'"):
+        items_of(table, image_columns=("image", "x"))
 
 
 VALUES = st.recursive(
