@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,30 +25,24 @@ _LOCK_ERRORS = (
     *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
 )
 _SAFE = "what was written so far is safe, and the same command goes on"
-_NAMES = {
-    0x574C5343: "the file of a scan or of outcomes",  # WLSC
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileKind:
-    """A kind of SQLite file, by the application id that stands in its header.
+    """A kind of SQLite file, by the application id that stands in its header; messages name it.
 
     ``schema`` returns the script that makes the tables and views of ``version``. A function of
     ``steps`` migrates the tables from the version that is its key to the next one; afterwards the
     views are made again.
     """
 
+    name: str = "a file of this program"
     application_id: int
     version: int
     schema: Callable[[], str]
     error: type[RecognizerError]
     advice: str
     steps: Mapping[int, Callable[[sqlite3.Connection], object]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return _NAMES.get(self.application_id, "a file of this program")
 
 
 def statements(script: str) -> Iterator[str]:
@@ -156,8 +150,7 @@ class SqliteFile(Closes):
             self._make()
             return
         if application != kind.application_id:
-            other = f" but {_NAMES[application]}" if application in _NAMES else ""
-            raise kind.error(f"{self.path} is not {kind.name}{other}; {kind.advice}")
+            raise kind.error(f"{self.path} is not {kind.name}; {kind.advice}")
         if self.version != kind.version and self.version not in kind.steps:
             advice = "update this program" if self.version > kind.version else kind.advice
             raise kind.error(
@@ -241,11 +234,6 @@ class SqliteFile(Closes):
             f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
             f"sqlite3 {self.path} .recover, or {self.kind.advice}"
         )
-
-    def copy_to(self, path: Path) -> None:
-        """Write what it holds now to a new file, which no later addition changes."""
-        with self._reported(), closing(sqlite3.connect(path)) as target:
-            self._database.backup(target)
 
     # --- statements -------------------------------------------------------------------------------
 

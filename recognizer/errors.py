@@ -7,23 +7,6 @@ with a file that the program wrote.
 
 import os
 
-__all__ = [
-    "BundleDigestError",
-    "BundleError",
-    "BundleNotFoundError",
-    "BundleSchemaError",
-    "DatasetError",
-    "MissingExtraError",
-    "PolicyError",
-    "ProviderError",
-    "RecognizerError",
-    "ScanFileChangedError",
-    "ScanFileError",
-    "TaxonomyError",
-    "TrainingError",
-    "UsageError",
-]
-
 _MAX_SHOWN = 200  # characters of an unexpected error
 
 

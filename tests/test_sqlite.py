@@ -28,6 +28,7 @@ def add_size(database: sqlite3.Connection) -> None:
 
 class Photos(SqliteFile):
     kind: ClassVar[FileKind] = FileKind(
+        name="a file of photos",
         application_id=7,
         version=2,
         schema=lambda: SCHEMA,

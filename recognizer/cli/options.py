@@ -20,10 +20,8 @@ OutcomesOption = Annotated[
     Path | None, Option(metavar="FILE", help="The file of outcomes.", show_default="the scan's own")
 ]
 _POLICY_HELP = "A policy (TOML), or one of this package: default, strict, small-platform."
-_POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
 PolicyArgument = Annotated[str, Argument(metavar="POLICY", help=_POLICY_HELP)]
-PolicyOption = Annotated[str, _POLICY]
-OptionalPolicyOption = Annotated[str | None, _POLICY]
+PolicyOption = Annotated[str, Option("--policy", metavar="POLICY", help=_POLICY_HELP)]
 ScanPolicyOption = Annotated[
     str | None,
     Option("--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the scan's own"),

@@ -79,9 +79,6 @@ def scan_command(
         int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     provider: options.ProviderOption = "cpu",
-    max_pixels: Annotated[
-        int | None, Option(min=1, help="Larger images are not decoded.", show_default="100 million")
-    ] = None,
     timeout: Annotated[
         float, Option(metavar="SECONDS", help="How long reading, or scoring, an image may take.")
     ] = 30.0,
@@ -104,11 +101,13 @@ def scan_command(
             show_default="that of the scan's file, if it has one",
         ),
     ] = None,
-    rehash: Annotated[
-        bool, Option("--rehash", help="Also read files whose size, times and inode are unchanged.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, Option("--retry-failed", help="Also retry decoder_crash, timeout and out_of_memory.")
+    recheck: Annotated[
+        bool,
+        Option(
+            "--recheck",
+            help="Also read files whose size, times and inode are unchanged, and retry images that "
+            "cost a process (decoder_crash, timeout, out_of_memory).",
+        ),
     ] = False,
     known: Annotated[
         Path | None,
@@ -134,7 +133,6 @@ def scan_command(
     130 when interrupted.
     """
     from recognizer.cli.results import counts, print_changes, print_results, progress_line
-    from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.model.bundle import load_bundle
     from recognizer.policy.values import Policy
@@ -156,14 +154,12 @@ def scan_command(
         settings = ScanOptions(
             workers=workers,
             provider=provider,
-            limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_columns=tuple(image_column or ()),
             image_root=image_root,
             allow_hosts=frozenset(allow_host or ()),
             timeout=timeout,
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
-            rehash=rehash,
-            retry_failed=retry_failed,
+            recheck=recheck,
             audit=audit,
             known=None if known is None else load_known(known),
         )

@@ -11,7 +11,6 @@ from typer import Argument, Option
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, show_progress
-from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.rows import DecisionDiff
@@ -72,24 +71,18 @@ def rows_command(
     scan: options.ScanArgument,
     output: Annotated[Path, output_option("The file to write: .jsonl or .csv.")],
     listings: Annotated[bool, Option("--listings", help="Write listings, in queue order.")] = False,
-    policy: options.OptionalPolicyOption = None,
     raw: options.RawOption = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
-    A listing has all its images, its title, price, seller and so on, the leads of all images, and
-    the number of other listings with a near-copy of its best image. With --policy, the policy of
-    the rows, it also has the text of the action.
+    A listing has all its images, its title, price, seller and so on, the leads of all images,
+    the policy's action, and the number of other listings with a near-copy of its best image.
     """
-    from recognizer.policy.values import Policy
     from recognizer.rows import ScanFile, write_listings, write_rows
 
-    if policy is not None and not listings:
-        raise UsageError("--policy needs --listings")
     with ScanFile(scan) as file, show_progress(f"Writing {output}"):
         if listings:
-            rules = None if policy is None else Policy.load(policy)
-            written = f"{write_listings(file, output, rules, raw=raw):,} listings"
+            written = f"{write_listings(file, output, raw=raw):,} listings"
         else:
             written = f"{write_rows(file, output, raw=raw):,} rows"
     typer.echo(f"Wrote {output}: {written}")

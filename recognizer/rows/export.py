@@ -4,14 +4,13 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recognizer._files import csv_cell, replacing, require_own
 from recognizer.errors import UsageError
-from recognizer.policy.values import Policy
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -28,24 +27,9 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     return write_records(output, _ROWS, file.rows(), raw)
 
 
-def write_listings(
-    file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
-) -> int:
-    """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows.
-
-    ``policy`` is that of the rows, for the platform's action on each listing.
-    """
-    listings = read_listings(file)
-    if policy is not None:
-        others = "digest != ? AND id IN (SELECT policy FROM image)"
-        statement = f"SELECT name, digest FROM policy WHERE {others}"
-        for name, digest in file.select(statement, (policy.digest,)):
-            raise UsageError(
-                f"{file.path} was decided by the policy {name!r} ({digest[:12]}), not by "
-                f"{policy.name!r} ({policy.digest[:12]}): decide again with recognizer decide"
-            )
-        listings = (replace(one, action=policy.actions.get(one.decision)) for one in listings)
-    return write_records(output, _LISTINGS, listings, raw)
+def write_listings(file: ScanFile, output: Path, *, raw: bool = False) -> int:
+    """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows."""
+    return write_records(output, _LISTINGS, read_listings(file), raw)
 
 
 class RecordKind(NamedTuple):

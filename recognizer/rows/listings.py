@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -109,6 +109,7 @@ class Listing:
 def read_listings(file: ScanFile) -> Iterator[Listing]:
     """Yield listings, and images without one, in the order of the queue and folded as there."""
     group_copies(file)
+    actions = file.actions()
     copies = "FROM entry WHERE copies = (SELECT copies FROM entry WHERE unit = ranked.unit)"
     names = ("product", "score", "also_in_listings", "also_in_sellers", "copy_of")
     for unit, name, *ranked_as in file.stream(
@@ -121,7 +122,8 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         rows = [
             row for _, row in file.numbered_rows("unit = ? AND gone IS NULL", (unit,), IMAGE_ORDER)
         ]
-        yield Listing.from_rows(name, rows, **dict(zip(names, ranked_as, strict=True)))
+        listing = Listing.from_rows(name, rows, **dict(zip(names, ranked_as, strict=True)))
+        yield replace(listing, action=actions.get((listing.policy, listing.decision)))
 
 
 def _photo(row: Row) -> dict[str, Any]:

@@ -30,10 +30,10 @@ from recognizer.errors import (
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing import listing_of
 from recognizer.model.description import ModelReference
-from recognizer.policy.values import EXAMPLES, Policy, parse_policy, policy_toml
+from recognizer.policy.values import EXAMPLES, Decision, Policy, parse_policy, policy_toml
 from recognizer.rows.queue import ORDERS
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
-from recognizer.rows.row import Row
+from recognizer.rows.row import Reference, Row
 from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 _CACHE_KIBIBYTES = 64 << 10
@@ -56,6 +56,7 @@ class ScanFile(SqliteFile):
     """
 
     kind = FileKind(
+        name="the file of a scan or of outcomes",
         application_id=0x574C5343,  # "WLSC"
         version=3,
         schema=_schema,
@@ -162,6 +163,15 @@ class ScanFile(SqliteFile):
             f"{self.path} was decided by the policy {used[0][0]!r}, of which it keeps no copy: "
             "name it with --policy, or --policy default"
         )
+
+    def actions(self) -> dict[tuple[Reference, Decision], str]:
+        """Return what the policies of the rows say to do at a decision, of those that are kept."""
+        kept = self.select("SELECT name, digest, toml FROM policy WHERE toml IS NOT NULL")
+        return {
+            (Reference(name=name, digest=digest), Decision(decision)): action
+            for name, digest, text in kept
+            for decision, action in tomllib.loads(text).get("actions", {}).items()
+        }
 
     def use_outcomes_of(self, path: Path) -> None:
         """Make the views read the outcomes of another file."""

@@ -1,6 +1,5 @@
 """From the sources that a scan is given to its items, lazily and in a fixed order."""
 
-import fnmatch
 import glob
 import os
 import stat
@@ -9,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
@@ -256,23 +255,16 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    if "**" not in pattern:  # with it, the library would follow loops of links
+    parts = PurePath(pattern).parts
+    if "**" not in parts:
         yield from sorted(glob.iglob(pattern))
         return
-    parts = PurePath(pattern).parts
-    first = next(i for i, part in enumerate(parts) if "**" in part)
+    first = parts.index("**")
     above = os.path.join("", *parts[:first])
+    below = os.path.join(*parts[first:], *["*"] * (parts[-1] == "**"))
     for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
-        for item in _walk(root or os.curdir, Skipped()):
-            names = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
-            if not item.reason and _fits(names, parts[first:]):
-                yield os.path.join(root, *names)
-
-
-def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    if not patterns:
-        return not names
-    if patterns[0] == "**":
-        # At the end, ** stands for every file below.
-        return any(_fits(names[i:], patterns[1:] or ("*",)) for i in range(len(names)))
-    return bool(names) and fnmatch.fnmatch(names[0], patterns[0]) and _fits(names[1:], patterns[1:])
+        # Unlike the module glob, it does not follow links to folders, which may lead round.
+        for path in sorted(Path(root).glob(below)):
+            is_hidden = any(name.startswith(".") for name in path.relative_to(root).parts)
+            if not is_hidden and not path.is_dir():
+                yield str(path)

@@ -42,8 +42,7 @@ class ScanOptions:
     timeout: float = 30.0
     memory_limit: int | None = None
     batch: int = 0
-    rehash: bool = False
-    retry_failed: bool = False
+    recheck: bool = False
     audit: AuditSample | None = None
     known: KnownItems | None = None
 
@@ -113,7 +112,7 @@ class WorkerPayload:
         model, policy = self.bundle.digest, self.policy.digest
         return any(
             previous == result_key(sha256, reason, model, policy, self.bundle.preprocessing)
-            for reason in ((None,) if options.retry_failed else (None, *DEADLY))
+            for reason in ((None,) if options.recheck else (None, *DEADLY))
         )
 
     def make_recognizer(self) -> Recognizer:

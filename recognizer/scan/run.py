@@ -154,7 +154,7 @@ class _ScanRun:
     def _is_unchanged(self, path: str | None, previous: Previous | None) -> bool:
         if path is None or previous is None or previous.sha256 is None:
             return False
-        state = None if self.payload.options.rehash else file_state(path)
+        state = None if self.payload.options.recheck else file_state(path)
         is_same = state is not None and state[0] == previous.file_state
         return is_same and self.payload.is_up_to_date(previous.result, previous.sha256)
 

@@ -102,25 +102,18 @@ BROKEN = [
     ("review_rate =", "is not TOML: "),
     (b"\xff\xfe", "is not TOML: 'utf-8' codec"),
     ("review_rate = 0.01\nreview_rate = 0.05\n", "line 2, column 19): a key is given twice"),
-    ("ignore = [\n]\nname = 'x'\nignore = [\n]", "end of document): a key is given twice"),
-    ('name = \'x\'\nname = """\nz = 1"""\n', "line 3, column 9): a key is given twice"),
     ("threshold = 0.5", "unknown key 'threshold'"),
-    ("reveiw_rate = 0.05", "did you mean review_rate"),
     ("review_rate = 0.02", "a false-positive rate is one"),
     ("review_rate = true", "got `bool`"),
     ("review_probability = 1.5", "a number from 0 to 1"),
     ("priority_probability = nan", "priority_probability"),
     ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
     ("review_probability = 0.9\npriority_probability = 0.5", "easier to reach"),
-    ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
     ("[rules.family.ivory]\nname = 'x'", "rules.family.ivory: unknown key 'name'"),
     ("[rules.label.ivory_wroked]", "did you mean ivory_worked"),
     ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
-    ("[rules.known.coral]", "write [rules.label.known] or"),
     ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
-    ("[rules]\nivory = 0.5", "rules: Expected `table`, got `float`"),
     ("ignore = 'coral'", "ignore: Expected `list`, got `str`"),
-    ("ignore = ['corral']", "did you mean coral"),
     ("ignore = ['ceramic']", "unknown product 'ceramic'"),
     ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
     ("[keywords]\nwords = ['']", "keywords: words: ''"),
@@ -131,7 +124,6 @@ BROKEN = [
     ("[always_review]\nanimals = 2", "always_review: animals = 2.0"),
     ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
     ("[actions]\nreview = ' '", "actions"),
-    ("[time_limits]\nreview = 8", "unknown key 'time_limits'"),
 ]
 
 
@@ -183,15 +175,12 @@ def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str,
     "text",
     [
         "review_rate = " + "9" * 5000,
-        "review_probability = " + "9" * 4000,
         "review_probability = 1" + "0" * 400,
         "review_rate = 1e" + "9" * 300,
         "ignore = " + "[" * 3000 + "]" * 3000,
-        "ignore = " + "[" * 300 + "]" * 300,
         "rules = " + "{a = " * 3000 + "1" + "}" * 3000,
         "[" + "a." * 3000 + "b]\nc = 1",
         "name = '" + "x" * 100_000 + "'\nreview_rate = 9",
-        "'" + "x" * 5000 + "' = 1",
         "a" + ".a" * 20_000 + " = 1",
         "[" + "'a' . " * 20_000 + "b]\nc = 1",
         'rules = {"a b"' + '."a b"' * 20_000 + " = 1}",
@@ -226,10 +215,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     [
         (lambda: Rate(0.02), "^0.02: a false-positive rate is one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
-        (lambda: Policy(ignore="coral"), "ignore = 'coral': give the names in a set or list"),
-        (lambda: Policy(default="strict"), r"default = 'strict': give a Rule\(...\)"),
-        (lambda: Policy(rules=of_label("coral", 0.5)), r"'coral'\) = 0.5: give a Rule\(...\)"),
-        (lambda: Policy(keywords=["tusk"]), r"keywords = \['tusk'\]: give a Keywords\(...\)"),
     ],
 )
 def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:
@@ -257,14 +242,6 @@ def test_the_digest_stands_for_what_decides() -> None:
         assert Policy(**same).digest == Policy().digest
     whole, fractions = (Policy(default=rule(*r, p=True)) for r in ((0, 1), (0.0, 1.0)))
     assert whole.digest == fractions.digest
-
-
-def test_a_policy_does_not_change_once_it_is_made() -> None:
-    rules = of_label("coral", rule(0.05))
-    policy = Policy(rules=rules)
-    digest = policy.digest
-    rules.clear()
-    assert (len(policy.rules), policy.digest) == (1, digest)
 
 
 def test_a_folder_hides_no_policy_of_the_package(

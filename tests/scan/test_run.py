@@ -176,7 +176,7 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     # What killed a worker is tried again only where that is asked for.
     again = run(folder, payload=engines.FragilePayload)
     assert (again.skipped, again.failed) == (len(rows), summary.failed)
-    summary = run(folder, retry_failed=True)
+    summary = run(folder, recheck=True)
     assert (summary.scanned, summary.skipped) == (6, 14)
     assert summary.statuses == {"ok": 20}
 

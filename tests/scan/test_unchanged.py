@@ -64,7 +64,7 @@ def test_no_byte_is_read_again(
     assert summary.leads == {"ivory_worked": 1, "ivory (family)": 1}
     assert [os.path.basename(seen[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
     assert read_rows(tmp_path / "scan.sqlite") == before
-    scan_all(rehash=True)
+    scan_all(recheck=True)
     assert len(read) == 3
 
 
