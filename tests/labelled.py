@@ -54,13 +54,6 @@ def store(folder: Path, name: str, content: bytes, **row: str) -> dict[str, str]
     return {"sha256": sha256(content).hexdigest(), "file": name, **row}
 
 
-def write_manifest_of(folder: Path, photos: Iterable[Photo]) -> None:
-    """Write a manifest of photos that may lie elsewhere."""
-    columns = ("sha256", "label", "source", "split")
-    rows = [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
-    write_manifest(folder, rows)
-
-
 def write_split_photos(folder: Path) -> Path:
     """Make a folder with a manifest: 12 training and 6 test photos a label, in six sources."""
     folder.mkdir()

@@ -9,7 +9,7 @@ DATASETS = Path(__file__).parents[1] / "datasets"
 LIST = DATASETS / "wildlife-v6.csv"
 
 
-def test_the_card_has_the_tables_of_the_list() -> None:
+def test_the_card_has_the_tables_of_the_list():
     rows = read_list(LIST)
     card = (DATASETS / "CARD.md").read_text(encoding="utf-8")
     for table in tables(rows).split("\n\n"):
@@ -23,7 +23,7 @@ def test_the_card_has_the_tables_of_the_list() -> None:
     assert f"{unstated:,} photos come from a repository that states no licence" in card
 
 
-def test_the_list_keeps_its_rules() -> None:
+def test_the_list_keeps_its_rules():
     rows = read_list(LIST)
     assert tuple(rows[0]) == COLUMNS
     assert all(re.fullmatch("[0-9a-f]{64}", row["sha256"]) for row in rows)
@@ -38,13 +38,3 @@ def test_the_list_keeps_its_rules() -> None:
     assert not any(row["fold"] for row in rows if row["split"] == "test")
     assert {row["slice"] for row in rows} == {"museums", "other", "posts", "shops"}
     assert all((row["slice"] == "posts") == ("/IWT" in row["source"]) for row in rows)
-
-
-def test_the_list_has_the_corrections_and_folds_of_the_tables() -> None:
-    rows = read_list(LIST)
-    train = {row["source"]: (row["group"], row["fold"]) for row in rows if row["split"] == "train"}
-    folds = read_list(DATASETS / "folds.csv")
-    assert {row["source"]: (row["group"], row["fold"]) for row in folds} == train
-    tables = (read_list(DATASETS / name) for name in ("relabel.csv", "corrections.csv"))
-    labels = {row["sha256"]: row["label"] for table in tables for row in table}
-    assert {row["sha256"]: row["correction"] for row in rows if row["correction"]} == labels

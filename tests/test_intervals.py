@@ -85,17 +85,8 @@ def test_a_bootstrap_by_source_is_as_wide_as_the_sources_are_few():
     assert found == bootstrap_by_source(values, sources, _mean, 2000)  # it draws the same again
 
 
-def test_one_source_says_nothing_and_rounds_without_a_figure_do_not_count():
-    values, group = np.ones(4), np.array([0, 0, 1, 1])
-    assert bootstrap_by_source(values, np.array(list("aabc")), _mean, groups=group) is None
-    found = bootstrap_by_source(
-        values, np.array(list("abcd")), lambda _, counts: np.where(counts[:, 0] == 0, np.nan, 1.0)
-    )
-    assert (found.low, found.high) == (1, 1)
-
-
 @given(st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=5), st.data())
-def test_few_sources_never_say_more_than_as_many_photos(sizes, data) -> None:
+def test_few_sources_never_say_more_than_as_many_photos(sizes, data):
     sources = np.repeat(np.arange(len(sizes)).astype(str), [size for size, _ in sizes])
     hits = np.concatenate([np.full(size, is_hit) for size, is_hit in sizes])
     if data.draw(st.booleans()):
@@ -118,7 +109,7 @@ def test_few_sources_that_agree_count_as_if_their_photos_were_the_same(photos, i
 # --- where products are rare ---------------------------------------------------------------------
 
 
-def test_precision_by_hand() -> None:
+def test_precision_by_hand():
     # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
     assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
     assert precision(0.0, 0.0, 0.0003) is None
@@ -129,7 +120,7 @@ def test_precision_by_hand() -> None:
 
 
 @given(st.integers(0, 20), st.integers(0, 300), st.floats(1e-4, 0.5))
-def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float) -> None:
+def test_the_interval_holds_the_value(found, alarms, prevalence):
     estimate = precision_estimate(share(found, 20), share(alarms, 300), prevalence)
     if estimate is not None:
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1

@@ -1,14 +1,11 @@
 """Confirmed images, and leads near them: values, files of outcomes, scans."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import Result
 
 from recognizer.errors import UsageError
 from recognizer.known import KnownItem, KnownItems
@@ -24,7 +21,7 @@ def item(phash: str, **changes: str) -> KnownItem:
     return KnownItem(**{"phash": phash, "outcome": "0" * 32} | changes)
 
 
-def test_matches_are_the_nearest_first_and_within_31_bits() -> None:
+def test_matches_are_the_nearest_first_and_within_31_bits():
     hashes = random_hashes(100)
     near = {flips: with_flips(hashes[3], flips).tobytes().hex() for flips in (32, 7, 0, 31)}
     known = KnownItems(
@@ -60,9 +57,7 @@ def line(number: int, judgement: str = "confirmed", **more: object) -> str:
         (["", line(1), ""], [1]),
     ],
 )
-def test_the_latest_outcome_counts_and_only_a_confirmation(
-    lines: list[str], outcomes: list[int], tmp_path: Path
-) -> None:
+def test_the_latest_outcome_counts_and_only_a_confirmation(lines, outcomes, tmp_path):
     file = tmp_path / "outcomes.jsonl"
     file.write_text("\n".join(lines))
     found = load_known(file).match(HASH)
@@ -79,7 +74,7 @@ def test_the_latest_outcome_counts_and_only_a_confirmation(
         (None, "no such file"),
     ],
 )
-def test_a_file_of_anything_else_is_refused(text: str | None, words: str, tmp_path: Path) -> None:
+def test_a_file_of_anything_else_is_refused(text, words, tmp_path):
     file = tmp_path / "other.jsonl"
     if text is not None:
         file.write_text(text)
@@ -88,7 +83,7 @@ def test_a_file_of_anything_else_is_refused(text: str | None, words: str, tmp_pa
     assert words in str(caught.value)
 
 
-def test_confirmed_images_of_a_scan_are_known_items(tmp_path: Path) -> None:
+def test_confirmed_images_of_a_scan_are_known_items(tmp_path):
     rows = [bare_row(name, 0.6, "review", phash=HASH) for name in ("a", "b", "c")]
     rows.append(bare_row("empty", 0, "unscored"))
     scan = write_scan(tmp_path / "scan.sqlite", rows)
@@ -105,7 +100,7 @@ def test_confirmed_images_of_a_scan_are_known_items(tmp_path: Path) -> None:
     assert load_known(scan).match(HASH)[0].label == "ivory_worked"  # of its lead
 
 
-def test_a_copy_of_a_confirmed_image_is_a_lead(scan: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_copy_of_a_confirmed_image_is_a_lead(scan, tmp_path):
     """A small, gray copy in which the model sees nothing, in the next scan of a platform."""
     (folder := tmp_path / "photos").mkdir()
     small = Image.fromarray(np.asarray(scene(0, (640, 480)))).convert("L").resize((320, 240))

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from recognizer.listing import (
 )
 
 
-def test_the_surest_name_counts() -> None:
+def test_the_surest_name_counts():
     columns = ("ID", "name", "Listing ID", "Title", "Vendor", "sellerName", "Link", "createdAt")
     assert find_columns(columns) == {
         Role.ID: ("Listing ID", "ID"),
@@ -48,9 +47,7 @@ def test_the_surest_name_counts() -> None:
         (None, "id", None),
     ],
 )
-def test_what_tells_listings_apart(
-    columns: dict[str, Any] | None, wanted: str | None, expected: str | None
-) -> None:
+def test_what_tells_listings_apart(columns, wanted, expected):
     assert listing_of(columns, wanted) == expected
 
 
@@ -63,13 +60,13 @@ def test_what_tells_listings_apart(
         *("https://x.example/a b", "https://[::1", "https://x.example/" + "a" * 3000, 7, None),
     ],
 )
-def test_only_web_addresses_become_links(value: Any) -> None:
+def test_only_web_addresses_become_links(value):
     assert as_url(value) is None
     for url in ("https://x.example/1?a=b#c", " HTTP://x.example ", "https://x.example/\n"):
         assert as_url(url) == url.strip()
 
 
-def test_times() -> None:
+def test_times():
     for value in (
         *("2026-01-02", "2026-01-02T01:00:00+01:00", "2026-01-02T00:00:00Z"),
         *(1767312000, "1767312000", 1767312000000, 1767312000.0),
@@ -84,7 +81,7 @@ def test_times() -> None:
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()))
-def test_whatever_a_cell_holds_is_no_error(value: Any) -> None:
+def test_whatever_a_cell_holds_is_no_error(value):
     time = as_time(value)
     assert time is None or time.tzinfo is not None
     url = as_url(value)
@@ -118,8 +115,6 @@ def test_whatever_a_cell_holds_is_no_error(value: Any) -> None:
         (None, (None, None)),
     ],
 )
-def test_a_price_is_a_number_and_a_currency(
-    price: object, expected: tuple[str | None, str | None]
-) -> None:
+def test_a_price_is_a_number_and_a_currency(price, expected):
     assert price_of({"price": price}) == expected
     assert price_of({"price": price, "currency": "GBP"}) == (expected[0], "GBP")

@@ -20,7 +20,7 @@ def code_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs(path, tmp_path, monkeypatch):
     """In this process, with a small network of random weights in place of the recipe's."""
     monkeypatch.delenv("RECOGNIZER_DATA", raising=False)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # nobody's startup files

@@ -100,7 +100,7 @@ def scan(tmp_path: Path, plans: Plans) -> Path:
     return path
 
 
-def test_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
+def test_a_scan_reads_no_table_whole(scan, plans):
     assert len(plans.steps) > 10
     assert plans.scans() == []
     plans.steps.clear()
@@ -109,7 +109,7 @@ def test_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
     assert plans.scans() == []
 
 
-def test_what_is_made_of_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
+def test_what_is_made_of_a_scan_reads_no_table_whole(scan, plans):
     plans.steps.clear()
     said = Outcome(time=NOW, reviewer="A", judgement=Judgement.REJECTED, listing="L1")
     with ScanFile(scan) as file, Outcomes(scan, write=True) as outcomes:
@@ -124,7 +124,7 @@ def test_what_is_made_of_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -
     assert plans.scans() == []
 
 
-def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
+def test_the_desk_reads_no_table_whole(scan, plans):
     plans.steps.clear()
     with Queue(scan) as queue:
         for query in ("", "state all", "section audit", "seller s"):
@@ -149,7 +149,7 @@ def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
     assert plans.scans() == []
 
 
-def test_a_statement_without_an_index_is_seen(scan: Path, plans: Plans) -> None:
+def test_a_statement_without_an_index_is_seen(scan, plans):
     with ScanFile(scan) as file:
         file.select("SELECT id FROM image AS one WHERE title = 'x'")
     assert plans.scans() == ["SELECT id FROM image AS one WHERE title = 'x': SCAN one"]

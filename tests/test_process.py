@@ -16,7 +16,7 @@ def numbered(answered: list[Any], request: object, _: object) -> int:
     return len(answered)
 
 
-def test_the_first_call_is_answered_first() -> None:
+def test_the_first_call_is_answered_first():
     with ProcessPool(list, numbered, processes=1, timeout=300) as pool:
         futures = [pool.submit(call) for call in range(20)]
         assert [future.result() for future in futures] == [*range(1, 21)]
@@ -31,7 +31,7 @@ def die(answered: list[Any], path: Path, send: object) -> int:
     return numbered(answered, path, send)
 
 
-def test_a_request_whose_process_died_is_asked_once_more(tmp_path: Path) -> None:
+def test_a_request_whose_process_died_is_asked_once_more(tmp_path):
     with ProcessPool(list, die, processes=1, timeout=300) as pool:
         assert pool.submit(tmp_path / "once").result() == 1
         with pytest.raises(DiedError, match="exit code 3"):
@@ -47,7 +47,7 @@ def fail(_: list[Any], call: str, __: object) -> None:
     raise PolicyError(call)
 
 
-def test_an_error_of_a_process_is_raised_here_and_the_process_goes_on() -> None:
+def test_an_error_of_a_process_is_raised_here_and_the_process_goes_on():
     with ProcessPool(list, fail, processes=1, timeout=300) as pool:
         for call, kind in (("extra", MissingExtraError), ("x", PolicyError)):
             with pytest.raises(kind):
@@ -93,14 +93,14 @@ FORKED = """if True:
     """
 
 
-def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
+def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle):
     # Newer versions of Python warn of a fork beside threads.
     command = ("-W", "ignore::DeprecationWarning", "-c", FORKED, tiny_bundle)
     done = run_python(*command, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle, tmp_path):
     """The telemetry of onnxruntime would make an identifier and a store in the user's cache."""
     script = (
         "import sys, recognizer; from pathlib import Path;"
@@ -113,7 +113,7 @@ def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: 
     assert [*tmp_path.rglob("*")] == []
 
 
-def test_c_libraries_and_pillow_are_not_heard_and_python_is() -> None:
+def test_c_libraries_and_pillow_are_not_heard_and_python_is():
     program = """if True:
         import logging
         import os

@@ -24,11 +24,11 @@ def reference() -> dict[str, object]:
     return found
 
 
-def test_the_reference_is_of_this_model(released: Recognizer, reference: dict[str, str]) -> None:
+def test_the_reference_is_of_this_model(released, reference):
     assert reference["model"] == released.bundle.digest
 
 
-def test_samples_are_seen_as_when_the_model_was_released(reference: dict[str, object]) -> None:
+def test_samples_are_seen_as_when_the_model_was_released(reference):
     samples, observed = reference["samples"], golden.observe()
     assert samples.keys() == observed.keys()
     for file, expected in samples.items():
@@ -37,7 +37,7 @@ def test_samples_are_seen_as_when_the_model_was_released(reference: dict[str, ob
         assert np.abs(difference).max() <= 2, file  # other builds of libjpeg differ by a shade
 
 
-def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:
+def test_it_says_which_products_it_does_not_know(released):
     bundle = released.bundle
     products = {label.name for label in load_taxonomy().products}
     known = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT}
@@ -45,7 +45,7 @@ def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:
     assert not known & set(bundle.not_recognized)
 
 
-def test_its_evidence_is_complete(released: Recognizer) -> None:
+def test_its_evidence_is_complete(released):
     for label in released.bundle.labels:
         assert label.evidence.train.photos > 0
         if label.kind is Kind.PRODUCT:
@@ -55,7 +55,7 @@ def test_its_evidence_is_complete(released: Recognizer) -> None:
     assert released.bundle.parity.photos >= 50
 
 
-def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> None:
+def test_its_card_has_the_figures_of_its_description(released):
     card = (released.bundle.path / "MODEL_CARD.md").read_text()
     assert released.bundle.model.sha256[:16] in card
     assert (released.bundle.path / "notes.md").read_text().strip() in card
@@ -65,13 +65,13 @@ def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> No
             assert f"{found.value:.3f}" in card
 
 
-def test_its_scores_reach_the_priority_of_a_small_platform(released: Recognizer) -> None:
+def test_its_scores_reach_the_priority_of_a_small_platform(released):
     card = (released.bundle.path / "MODEL_CARD.md").read_text()
     bins = re.findall(r"^\| ([\d.]+) to [\d.]+ \| [1-9]\d* \(", card, re.MULTILINE)
     assert Policy.load("small-platform").default.priority.value <= float(bins[-1])
 
 
-def test_plain_paper_is_clear(released: Recognizer) -> None:
+def test_plain_paper_is_clear(released):
     prediction = released.predict(encoded(picture("gray", (640, 480))))
     assert prediction.status is Status.OK
     assert released.decide(prediction, Policy()).decision == "clear"

@@ -23,7 +23,7 @@ def tracked() -> list[Path]:
     return budget.tracked()
 
 
-def test_every_picture_is_one_that_the_project_made() -> None:
+def test_every_picture_is_one_that_the_project_made():
     lists = ("datasets/samples/samples", "docs/pictures/renderings", "export/pictures")
     entries = [entry for name in lists for entry in json.loads((ROOT / f"{name}.json").read_text())]
     listed = {entry["sha256"] for entry in entries}
@@ -33,7 +33,7 @@ def test_every_picture_is_one_that_the_project_made() -> None:
             assert digest in listed, f"{path.relative_to(ROOT)} is in no list"
 
 
-def test_the_samples_are_small_and_labelled() -> None:
+def test_the_samples_are_small_and_labelled():
     entries = json.loads((SAMPLES / "samples.json").read_text())
     files = {path.name for path in SAMPLES.glob("*.jpg")}
     assert files == {entry["file"] for entry in entries}
@@ -43,7 +43,7 @@ def test_the_samples_are_small_and_labelled() -> None:
         assert (entry["kind"] == "product") == (labels[entry["label"]].kind is Kind.PRODUCT)
 
 
-def test_notebooks_carry_no_outputs() -> None:
+def test_notebooks_carry_no_outputs():
     """Outputs may hold photos of others."""
     notebooks = [path for path in tracked() if path.suffix == ".ipynb"]
     assert notebooks
@@ -59,7 +59,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in headings}
 
 
-def test_links_and_paths_of_the_pages_lead_somewhere() -> None:
+def test_links_and_paths_of_the_pages_lead_somewhere():
     for page in tracked():
         if page.suffix not in {".md", ".ipynb"}:
             continue
@@ -74,7 +74,7 @@ def test_links_and_paths_of_the_pages_lead_somewhere() -> None:
         assert missing == [], page.relative_to(ROOT)
 
 
-def test_every_page_of_the_site_is_in_its_menu() -> None:
+def test_every_page_of_the_site_is_in_its_menu():
     docs = ROOT / "docs"
     menu = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
     made = set(re.findall(r'": "([\w-]+\.md)"', (docs / "hooks.py").read_text("utf-8")))
@@ -84,14 +84,14 @@ def test_every_page_of_the_site_is_in_its_menu() -> None:
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-def test_the_version_is_said_once() -> None:
+def test_the_version_is_said_once():
     cited = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited == [recognizer.__version__]
     headings = re.findall(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == recognizer.__version__
 
 
-def test_contributors_see_the_layers_that_are_enforced() -> None:
+def test_contributors_see_the_layers_that_are_enforced():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     (drawn,) = re.findall(r"^  ```\n(.*?)^  ```", text, re.DOTALL | re.MULTILINE)
     contract = PROJECT["tool"]["importlinter"]["contracts"][0]
@@ -99,7 +99,7 @@ def test_contributors_see_the_layers_that_are_enforced() -> None:
     assert [line.strip() for line in drawn.splitlines()] == layers
 
 
-def test_files_of_the_repository_are_of_no_one_machine() -> None:
+def test_files_of_the_repository_are_of_no_one_machine():
     assert [path for path in tracked() if path.is_symlink()] == []
     folders = "|".join(["/home/[a-z]+/", "/root/", "/work/(?!scan)", r"\.\./sha" "red"])
     for path in tracked():
@@ -108,7 +108,7 @@ def test_files_of_the_repository_are_of_no_one_machine() -> None:
             assert found == [], path.relative_to(ROOT)
 
 
-def test_ci_runs_what_the_readme_says() -> None:
+def test_ci_runs_what_the_readme_says():
     readme = (ROOT / "README.md").read_text("utf-8")
     (commands,) = re.findall(r"```console\n(make.*?)```", readme, re.DOTALL)
     promised = [line.split("#")[0].strip() for line in commands.splitlines()]
@@ -118,7 +118,7 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert all(f"- run: {step}\n" in workflow for step in (*steps, *promised))
 
 
-def test_constraints_are_names_and_versions_alone_and_of_all_that_make_installs() -> None:
+def test_constraints_are_names_and_versions_alone_and_of_all_that_make_installs():
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [re.fullmatch(r"([a-z0-9-]+)==[\w.]+( ; .*)?", line) for line in lines if line[0] != "#"]
     extras = PROJECT["project"]["optional-dependencies"]
@@ -128,7 +128,7 @@ def test_constraints_are_names_and_versions_alone_and_of_all_that_make_installs(
     assert all(pins)
 
 
-def test_containers_ask_for_extras_that_exist() -> None:
+def test_containers_ask_for_extras_that_exist():
     for path in (ROOT / "Dockerfile", *(ROOT / ".github" / "workflows").glob("*.yml")):
         for names in re.findall(r"(?:\)|\.)\[([a-z,]+)\]", path.read_text("utf-8")):
             assert {*names.split(",")} <= {*PROJECT["project"]["optional-dependencies"]}, path.name

@@ -55,7 +55,7 @@ def state_of(path: Path) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_a_file_of_an_earlier_version_is_migrated(tmp_path: Path, *, write: bool) -> None:
+def test_a_file_of_an_earlier_version_is_migrated(tmp_path, *, write):
     path = make_version_1(tmp_path / "a")
     for _ in range(2):  # the second time nothing is left to do
         with Photos(path, write=write) as file:
@@ -64,9 +64,7 @@ def test_a_file_of_an_earlier_version_is_migrated(tmp_path: Path, *, write: bool
             assert file.select("SELECT name FROM large") == [("tusk",)]
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     path = make_version_1(tmp_path / "a")
     before = state_of(path)
 
@@ -83,7 +81,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     assert state_of(path)[-1] == (2,)
 
 
-def test_nothing_is_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_half_made(tmp_path, monkeypatch):
     path = tmp_path / "a"
     with monkeypatch.context() as patch:
         patch.setattr("tests.test_sqlite.SCHEMA", SCHEMA + ";\nCREATE TABLE photo (id)")
@@ -100,7 +98,7 @@ def test_nothing_is_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("version", "words"), [(0, "version 0, .* 2: make another"), (3, "update this program")]
 )
-def test_other_versions_are_refused(tmp_path: Path, version: int, words: str) -> None:
+def test_other_versions_are_refused(tmp_path, version, words):
     path = make_version_1(tmp_path / "a")
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
@@ -110,9 +108,7 @@ def test_other_versions_are_refused(tmp_path: Path, version: int, words: str) ->
     assert path.read_bytes() == before
 
 
-def test_a_file_is_read_where_nothing_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     Photos(path := tmp_path / "a", create=True).close()
     before = path.read_bytes()
     connect, uris = sqlite3.connect, list[str]()

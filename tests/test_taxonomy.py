@@ -1,7 +1,6 @@
 """The taxonomy: the packaged file is complete, and a broken one is refused."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -41,7 +40,7 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-def test_the_packaged_names() -> None:
+def test_the_packaged_names():
     assert len(TAXONOMY.products) == 16
     for label in TAXONOMY.products:
         assert label.family in TAXONOMY.families
@@ -57,7 +56,7 @@ def test_the_packaged_names() -> None:
     assert sorted(pairs) == sorted((b, a) for a, b in pairs)
 
 
-def test_no_text_claims_an_identification() -> None:
+def test_no_text_claims_an_identification():
     claim = re.compile(r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)")
     labels, families = TAXONOMY.labels.values(), TAXONOMY.families.values()
     texts = [text or "" for label in labels for text in (label.hint, label.cites)]
@@ -65,7 +64,7 @@ def test_no_text_claims_an_identification() -> None:
     assert [text for text in texts if claim.search(text.lower())] == []
 
 
-def test_white_space_is_one_space_and_what_is_missing_has_a_default() -> None:
+def test_white_space_is_one_space_and_what_is_missing_has_a_default():
     read = TAXONOMY.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
     assert read.labels["blue"].hint == "Look at it."
     assert read.labels["blue"].display_name == "Blue"
@@ -76,7 +75,7 @@ def test_white_space_is_one_space_and_what_is_missing_has_a_default() -> None:
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 
-def test_a_file_adds_names_and_a_bad_one_is_named(tmp_path: Path) -> None:
+def test_a_file_adds_names_and_a_bad_one_is_named(tmp_path):
     path = tmp_path / "own.toml"
     for content, words in (
         (None, "No such file"),
@@ -95,13 +94,13 @@ def test_a_file_adds_names_and_a_bad_one_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_breaks_a_rule_is_refused(case: str) -> None:
+def test_what_breaks_a_rule_is_refused(case):
     own, words = BROKEN[case]
     with pytest.raises(TaxonomyError, match=f"^bundle.json: .*{words}"):
         TAXONOMY.extended(own, "bundle.json")
 
 
-def test_a_bundle_adds_names_and_changes_none() -> None:
+def test_a_bundle_adds_names_and_changes_none():
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-", "family": "blue"}
     family = {"display_name": "Blue things", "note": "-"}
     own = {"label": {"blue": entry, "coral": entry}, "family": {"blue": family, "ivory": family}}

@@ -36,7 +36,7 @@ def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
     return run_python(*arguments, cwd=folder, env={**os.environ, "PYTHONPATH": path})
 
 
-def test_it_carries_what_it_needs(unpacked: Path) -> None:
+def test_it_carries_what_it_needs(unpacked):
     package = unpacked / "recognizer"
     for name in (
         "py.typed",
@@ -55,7 +55,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
     assert all(name.endswith(".dist-info") for name in others)
 
 
-def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> None:
+def test_it_scans_with_the_model_inside_it(unpacked, tmp_path):
     where = run(unpacked, tmp_path, "-c", "import recognizer; print(recognizer.__file__)")
     assert Path(where.stdout.strip()).is_relative_to(unpacked), where.stderr
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("gray", (640, 480))))
@@ -72,7 +72,7 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     assert "<html" in (tmp_path / "report.html").read_text()
 
 
-def test_what_ci_tries_of_an_installation_works(tmp_path: Path) -> None:
+def test_what_ci_tries_of_an_installation_works(tmp_path):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path)}
     done = subprocess.run(ROOT / ".ci/smoke", env=env, capture_output=True, text=True, check=False)

@@ -68,16 +68,14 @@ def run(runner: Runner, page: Path) -> None:
     ],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_a_page_runs(
-    page: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_runs(page, world, tmp_path, monkeypatch):
     shutil.copytree(world, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     run(Runner(), page)
 
 
-def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_on_practice_runs(tmp_path, monkeypatch):
     """From listings to a verified case, on the tables that it shows."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(SAMPLES, "photos")
@@ -97,9 +95,7 @@ def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "No threshold was chosen; next.toml was not written" in few.stderr
 
 
-def test_the_pages_about_training_run(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pages_about_training_run(world, tmp_path, monkeypatch):
     """The guide first; the other pages begin with what it has made, and do not train again.
 
     The recipe is the default one with a small network of random weights in place of its own.
@@ -131,7 +127,7 @@ def check_guide(folder: Path, runner: Runner) -> None:
     assert "3 labels" in invoke("info", "bundles/own-v1").stdout
 
 
-def test_rates_agree_between_the_pages_the_card_and_why() -> None:
+def test_rates_agree_between_the_pages_the_card_and_why():
     """Nominal rates are those of the default policy, measured ones those of the card."""
     bundle, (review, priority) = load_bundle(), (Policy().default.review, Policy().default.priority)
     pages = ("README.md", "docs/scan.md", "docs/experiments.md", f"{bundle.path}/MODEL_CARD.md")
@@ -157,7 +153,7 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     assert float(nominal) == 100 * review.value
 
 
-def test_few_blocks_are_not_run() -> None:
+def test_few_blocks_are_not_run():
     left_out = [block for block in BLOCKS if block.has_code and block.not_run]
     assert len(left_out) <= MAX_NOT_RUN, [(b.page.name, b.not_run) for b in left_out]
     for path in {b.run_by for b in BLOCKS if b.run_by}:

@@ -42,7 +42,7 @@ def check(photos: list[str]) -> None:
     assert [row.status for row in expected] == ["ok"] * 4 + ["failed"] * 2
 
 
-def test_ray(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -9,7 +7,7 @@ from examples.django_validator import recognizer, validate_photo
 from tests.examples.load import uploads_of
 
 
-def test_64_clients_validate_photos(tiny_bundle: Path) -> None:
+def test_64_clients_validate_photos(tiny_bundle):
     settings.configure(RECOGNIZER_BUNDLE=str(tiny_bundle), RECOGNIZER_PROCESSES=2, USE_I18N=False)
     field = forms.FileField(validators=[validate_photo], allow_empty_file=True)
 

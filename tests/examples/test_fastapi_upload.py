@@ -30,7 +30,7 @@ def service(tiny_bundle: Path) -> Iterator[httpx.Client]:
             yield client
 
 
-def test_64_clients_get_an_answer_to_each_upload(service: httpx.Client) -> None:
+def test_64_clients_get_an_answer_to_each_upload(service):
     def send(photo: bytes) -> str:
         while True:
             answer = service.post("/photos", content=photo)
@@ -43,7 +43,7 @@ def test_64_clients_get_an_answer_to_each_upload(service: httpx.Client) -> None:
         assert re.fullmatch(UPLOADS[name][1], decision), name
 
 
-def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service: httpx.Client) -> None:
+def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service):
     place = (service.base_url.host, service.base_url.port)
     with socket.create_connection(place, timeout=600) as client:
         client.sendall(b"POST /photos HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nx")
@@ -85,14 +85,12 @@ RED = UPLOADS["red"][0]
         ("application/json", b"{}", 415, None),
     ],
 )
-def test_forms_and_photos(
-    service: httpx.Client, kind: str, body: bytes, status: int, decision: str | None
-) -> None:
+def test_forms_and_photos(service, kind, body, status, decision):
     answer = service.post("/photos", content=body, headers={"Content-Type": kind})
     assert (answer.status_code, answer.json().get("decision")) == (status, decision)
 
 
-def test_the_answer_has_words_for_the_seller(service: httpx.Client) -> None:
+def test_the_answer_has_words_for_the_seller(service):
     answer = service.post("/photos", content=UPLOADS["text"][0])
     assert (answer.status_code, answer.json()["reason"]) == (200, "not_an_image")
     assert "JPEG or PNG" in answer.json()["message"]
@@ -101,9 +99,7 @@ def test_the_answer_has_words_for_the_seller(service: httpx.Client) -> None:
     assert any('reason="not_an_image"' in line for line in metrics)
 
 
-def test_web_workers_share_the_processes_and_count_together(
-    tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_web_workers_share_processes_and_metrics(tiny_bundle, tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("web")
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))

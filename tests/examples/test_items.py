@@ -63,7 +63,7 @@ def contents(path: Path) -> dict[str, tuple[bytes | Reason, Any]]:
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
-def test_members_with_the_columns_beside_them(make: Any, name: str, tmp_path: Path) -> None:
+def test_members_with_the_columns_beside_them(make, name, tmp_path):
     members = [("s/1.jpg", RED), ("s/1.json", b'{"id": 7}'), ("s/1.png", GREEN), ("s/2.jpg", RED)]
     path = make(tmp_path / name, [*members, ("s/big.jpg", bytes(9_000_000)), ("s/e.json", b"[")])
     assert contents(path) == {
@@ -76,7 +76,7 @@ def test_members_with_the_columns_beside_them(make: Any, name: str, tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_nothing_in_an_archive_is_left_out(tmp_path: Path) -> None:
+def test_nothing_in_an_archive_is_left_out(tmp_path):
     path = make_zip(tmp_path / "twice.zip", [("a.jpg", RED), ("a.jpg", GREEN), ("notes.txt", b"x")])
     found = {"!/a.jpg": (RED, None), "!/a.jpg#2": (GREEN, None), "!/notes.txt": (b"x", None)}
     assert contents(path) == found
@@ -92,7 +92,7 @@ def test_nothing_in_an_archive_is_left_out(tmp_path: Path) -> None:
     assert contents(tmp_path / "no.zip") == {"": (BAD, None)}
 
 
-def test_images_inside_tables(tmp_path: Path) -> None:
+def test_images_inside_tables(tmp_path):
     text = base64.b64encode(RED).decode()
     images = [text, f"data:image/jpeg;base64,{text}", "%%%", None]
     rows = (json.dumps({"id": number, "photo": image}) for number, image in enumerate(images))
@@ -106,7 +106,7 @@ def test_images_inside_tables(tmp_path: Path) -> None:
     assert [read(i) for i in embedded_images.items(str(parquet), "b")] == [GREEN, GREEN]
 
 
-def test_the_examples_scan(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_examples_scan(tiny_bundle, tmp_path):
     archive = make_zip(tmp_path / "a.zip", [("red.jpg", RED)])
     (table := tmp_path / "t.jsonl").write_text(json.dumps({"p": base64.b64encode(RED).decode()}))
     output = tmp_path / "scan.sqlite"

@@ -43,7 +43,7 @@ def tasks(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> lis
     return json.loads(capsys.readouterr().out)
 
 
-def test_leads_become_tasks_with_pre_annotations(tasks: list[Any]) -> None:
+def test_leads_become_tasks_with_pre_annotations(tasks):
     first, second = tasks
     assert first["data"]["image"] == "/data/local-files/?d=a%22%3C/View%3E%7Bsha256%7D.jpg"
     assert first["data"]["title"] == "<b>Old carving"
@@ -74,9 +74,7 @@ def annotation(**values: Any) -> dict[str, Any]:
     }
 
 
-def test_its_export_becomes_outcomes(
-    tasks: list[Any], scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_its_export_becomes_outcomes(tasks, scan, tmp_path, capsys):
     tasks[0]["annotations"] = [annotation(), annotation(completed_by=4, was_cancelled=True)]
     tasks[1]["annotations"] = [annotation(completed_by=4), annotation(result=[])]
     export, lines = tmp_path / "export.json", tmp_path / "outcomes.jsonl"

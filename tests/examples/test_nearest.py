@@ -1,18 +1,12 @@
 """The example that ranks the photos of a folder by their similarity to one."""
 
-from pathlib import Path
-
 import pytest
 
 from examples.nearest import nearest
-from recognizer.engine import Recognizer
 from tests.conftest import encoded, picture
-from tests.scan.engines import MakeFolder
 
 
-def test_the_most_similar_photo_is_the_first(
-    recognizer: Recognizer, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_the_most_similar_photo_is_the_first(recognizer, photo_folder, tmp_path):
     folder, photo = photo_folder("red", "green", "blue"), tmp_path / "mine.png"
     (folder / "notes.txt").write_text("not a photo")
     photo.write_bytes(encoded(picture("green", seed=9), "PNG"))

@@ -9,7 +9,7 @@ from tests.rows.rows import FAR, HASH, bare_row, digest, write_scan
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pdq_hashes.py"
 
 
-def test_the_hashes_of_confirmed_images_are_printed(tmp_path: Path) -> None:
+def test_the_hashes_of_confirmed_images_are_printed(tmp_path):
     hashes = {"a": HASH, "b": FAR, "c": None}
     rows = [bare_row(name, 0.6, "review", phash=phash) for name, phash in hashes.items()]
     scan = write_scan(tmp_path / "scan.sqlite", rows)

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import redis
@@ -34,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(30)
 
 
-def test_each_image_is_answered_even_if_a_worker_is_killed(server: str, tiny_bundle: Path) -> None:
+def test_each_image_is_answered_even_if_a_worker_is_killed(server, tiny_bundle):
     client = redis.Redis.from_url(server)
     names = [*UPLOADS] * 29
     for number, name in enumerate(names):

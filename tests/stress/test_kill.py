@@ -52,9 +52,9 @@ def kill_somewhere(command: list[str], output: Path, more: int, rng: random.Rand
 @pytest.mark.parametrize(
     ("images", "kills"), [(1000, 4), pytest.param(6000, 50, marks=pytest.mark.stress)]
 )
-def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
-    tiny_bundle: Path, tmp_path: Path, images: int, kills: int
-) -> None:
+def test_a_scan_that_is_killed_has_the_rows_of_one_that_is_not(
+    tiny_bundle, tmp_path, images, kills
+):
     folder, output, unbroken = tmp_path / "photos", tmp_path / "a.sqlite", tmp_path / "b.sqlite"
     make_photos(folder, images)
     options = (folder, "--quiet", "--strict", "--workers", 2)
