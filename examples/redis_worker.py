@@ -29,7 +29,7 @@ def entries(server: redis.Redis, worker: str) -> Iterator[tuple[bytes, dict[byte
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: ending.append(True))
     while not ending:
-        _, left, _ = server.xautoclaim(PHOTOS, GROUP, worker, ABANDONED_MS, count=8)
+        _, left, *_ = server.xautoclaim(PHOTOS, GROUP, worker, ABANDONED_MS, count=8)
         found = left or [
             entry
             for _, new in server.xreadgroup(GROUP, worker, {PHOTOS: ">"}, count=8, block=1000)

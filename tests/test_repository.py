@@ -91,14 +91,6 @@ def test_the_version_is_said_once():
     assert headings[0] == recognizer.__version__
 
 
-def test_contributors_see_the_layers_that_are_enforced():
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    (drawn,) = re.findall(r"^  ```\n(.*?)^  ```", text, re.DOTALL | re.MULTILINE)
-    contract = PROJECT["tool"]["importlinter"]["contracts"][0]
-    layers = [layer for layer in contract["layers"] if "_" not in layer and layer != "errors"]
-    assert [line.strip() for line in drawn.splitlines()] == layers
-
-
 def test_files_of_the_repository_are_of_no_one_machine():
     assert [path for path in tracked() if path.is_symlink()] == []
     folders = "|".join(["/home/[a-z]+/", "/root/", "/work/(?!scan)", r"\.\./sha" "red"])
