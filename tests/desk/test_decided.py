@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.desk.decided import about_images
-from recognizer.desk.outcomes import DESK, Judgement, Occasion, Outcome, Outcomes
+from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.engine import Recognizer
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.rows import ScanFile
@@ -100,16 +100,6 @@ def test_a_dataset_appears_whole_or_not_at_all(
     assert {*tmp_path.iterdir()} == before
 
 
-def test_what_is_imported_again_says_nothing_of_a_photo_that_came_later(tmp_path: Path) -> None:
-    """Nor of the first one of a listing that had none."""
-    (said := tmp_path / "said.jsonl").write_bytes(outcome(listing="L").to_json_line())
-    for rows in ([listing("M")], [listing("L")]):
-        scan = write_scan(tmp_path / f"{rows[0].source}.sqlite", rows)
-        for count in (1, 0):
-            assert f"{count} new, 1 in all" in succeed("outcomes", "import", scan, said).stdout
-            write_scan(scan, [replace(listing("L"), source="new.jpg", sha256="f" * 64)])
-
-
 LEADS = [replace(listing(name), source=one, sha256=one * 64) for name, one in ("La", "Lb", "Mc")]
 KEYED = {"listing": "K"}  # of which no photo is a lead
 ABOUT = [{"listing": "L"}, {"listing": "L", "sha256": "a" * 64}, {"sha256": "b" * 64}, KEYED]
@@ -171,13 +161,6 @@ def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data: st.Dat
             assert {one.time for one in images.values()}.isdisjoint(one.time for one in back)
             states.append(({*stored}, images, stored.appeals(), queue))
     assert states[0] == states[1]
-
-
-def test_what_a_desk_says_of_a_listing_is_said_of_no_photo_of_it(tmp_path: Path) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", LEADS)
-    store(scan, [outcome(listing="L", origin=DESK)])  # it was confirmed without a ticked photo
-    succeed("outcomes", "export", scan, tmp_path / "said.csv")
-    assert "0 new, 1 in all" in succeed("outcomes", "import", scan, tmp_path / "said.csv").stdout
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(

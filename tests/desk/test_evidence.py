@@ -163,15 +163,6 @@ def test_the_noted_digest_is_that_of_the_bytes(case: Path) -> None:
         assert "the case digest is" in failed(case, "--digest", digest[:length])
 
 
-def test_a_case_packed_again_is_not_called_unchanged(case: Path) -> None:
-    page = case / "data" / "index.html"
-    page.write_text(page.read_text().replace("</body>", "GUILTY</body>"))
-    digest = make_again(case)
-    for few in ([], ["--digest", digest[:8]]):  # so few can be matched by trying
-        assert "unchanged" not in (told := succeed("verify", case, *few).stdout)
-        assert "Only --digest with all noted digits" in told
-
-
 def test_any_change_of_any_file_is_found(case: Path) -> None:
     digest = digest_of(case)
     for path in (path for path in sorted(case.rglob("*")) if path.is_file()):
@@ -243,14 +234,6 @@ def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row
         ):
             with pytest.raises(UsageError, match=message):
                 find_leads(file, leads, listings)
-
-
-def test_a_photo_that_two_listings_share_is_one_image(
-    rows: list[Row], tmp_path: Path, tiny_bundle: Path
-) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", [rows[0], replace(rows[0], item={"id": "L8"})])
-    options = ("--lead", rows[0].sha256, "-o", tmp_path / "case", "-m", tiny_bundle)
-    assert "case: 1 image\n" in succeed("evidence", scan, *options).stdout
 
 
 def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(

@@ -133,13 +133,6 @@ def test_only_leads_of_products_are_measured() -> None:
     assert (found.images, found.leads, found.decided, found.misses) == (4, 1, 1, None)
 
 
-def test_nothing_is_said_while_some_of_the_sample_was_not_looked_at() -> None:
-    rows = [cleared("a", 1.0), *(cleared(f"c{i}", 0.01 if i < 2 else None) for i in range(200))]
-    high, low = (said(name, R, occasion=Occasion.AUDIT) for name in ("a", "c0"))
-    assert measure(rows, high).misses is None
-    assert measure(rows, high, low).misses.rate.value == 0
-
-
 def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
     """The misses of these rows, and of a hundred clear images of which 2 of 50 are found."""
     rows = [*rows, *(cleared(f"c{i}", 0.5 if i < 50 else None) for i in range(100))]

@@ -1,9 +1,6 @@
-import hashlib
 import json
 import os
-import re
 import sqlite3
-import sys
 from collections.abc import Iterator
 from dataclasses import fields, make_dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,8 +20,7 @@ from recognizer.desk.outcomes import (
 )
 from recognizer.errors import UsageError
 from recognizer.rows.export import OUTCOMES, outcome_records, write_records
-from tests.conftest import run_python, write_file
-from tests.rows.rows import write_scan
+from tests.conftest import write_file
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = "a" * 64, "b" * 64
@@ -95,14 +91,6 @@ def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None
     store.add([withdrawal(first, 7)])
     assert [*store.decided().values()] == [outcome(1, B)]
     assert [*store.about(A, "L1")] == [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
-
-
-def test_a_listing_without_images_has_outcomes(store: Outcomes) -> None:
-    about, of_image = outcome(sha256=None, listing="L7"), outcome(listing="L7")
-    store.add([about, of_image, outcome(sha256=None, listing="L8")])
-    assert [*store.decided().values()] == [of_image]
-    assert [*store.about(None, "L7")] == [about]
-    assert [*store.about(A, "L7")] == [about, of_image]
 
 
 def test_nothing_is_changed_or_removed(store: Outcomes) -> None:
@@ -188,53 +176,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
         with pytest.raises(UsageError, match=f"{place}: not a regular file"):
             [*read_outcomes(place)]
-
-
-COUNTED_IMPORT = """if True:
-    import sqlite3
-    from recognizer.commands import main
-    from tests.work import Count
-    connect, steps = sqlite3.connect, Count()
-
-    def counting(*args, **options):
-        database = connect(*args, **options)
-        database.set_progress_handler(steps.wrap(lambda: 0), 1000)
-        return database
-
-    sqlite3.connect = counting
-    try:
-        main()
-    finally:
-        print(open("/proc/self/status").read(), "steps", steps.number)
-    """
-
-
-@pytest.mark.stress
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-def test_a_million_are_imported_in_few_steps_and_little_memory(tmp_path: Path) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", [])
-    with (tmp_path / "many.jsonl").open("w") as file:
-        for number in range(1_000_000):
-            sha256 = hashlib.sha256(b"%d" % number).hexdigest()
-            file.write(json.dumps(PLAIN | {"sha256": sha256, "listing": f"L{number}"}) + "\n")
-    done = run_python("-c", COUNTED_IMPORT, "outcomes", "import", scan, file.name, timeout=1200)
-    assert done.stdout.startswith(f"{scan}: 1,000,000 new")
-    steps, peak = (
-        int(re.findall(rf"{name}:?\s+(\d+)", done.stdout)[0]) for name in ("steps", "VmHWM")
-    )
-    print(f"a million outcomes: {steps} steps, {peak / 1024:.0f} MiB")
-    assert steps < 300_000  # of a thousand instructions of SQLite
-    assert peak < 110 << 10
-
-
-@pytest.mark.parametrize("between", [",", ";", "\t"])
-def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> None:
-    path = tmp_path / "x.csv"
-    cells = ["time", "reviewer", "judgement", "listing", "note", "", ""]
-    values = ["2026-01-01T00:00:00Z", "A", "rejected", "L1", '"a, b;\r\nc\td"', "", ""]
-    path.write_text("\ufeff" + between.join(cells) + "\n" + between.join(values) + "\n", "utf-8")
-    (found,) = read_outcomes(path)
-    assert (found.listing, found.note) == ("L1", "a, b;\nc d")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ",", ",last", ',"last"'])

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.desk.cards import ENVIRONMENT
 from recognizer.desk.page import MAX_LISTINGS, write_report
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -26,10 +25,8 @@ from recognizer.policy.values import CandidateKind
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
-from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
-from tests.desk.outcomes import outcome, store
-from tests.rows.rows import HASH, NEAR, NOW, bare_row, lead, row_of, write_scan
+from tests.rows.rows import bare_row, lead, row_of, write_scan
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -186,14 +183,6 @@ def test_names_are_escaped(
     assert page.text.count(evil) > 8
 
 
-def test_a_photo_that_is_gone_says_so(report: Report) -> None:
-    rows = [
-        bare_row(f"{gone}.jpg", 0.9, "priority", item={"id": 1}, gone=gone) for gone in (None, NOW)
-    ]
-    words = "Since 2026-01-02 this image is no longer in its folder or table."
-    assert report(rows).text.count(words) == 1
-
-
 def test_undecodable_names_do_not_break_the_page(
     recognizer: Recognizer, report: Report, tmp_path: Path
 ) -> None:
@@ -276,31 +265,6 @@ def test_failures_leave_the_old_page_and_no_scraps(
             write_report(scan, place, [recognizer.bundle])
 
 
-def test_near_copies_are_named(report: Report) -> None:
-    rows = [
-        bare_row("strong.jpg", 0.9, "priority", phash=HASH),
-        bare_row("weak<i>.jpg", 0.6, "review", phash=NEAR, item={"seller": "s<1>"}),
-    ]
-    page = report(rows)
-    assert page.titles == ["strong.jpg"]
-    assert "weak<i>.jpg" in page.rows[0]["data-text"]
-    for words in ("1 open near-copy; sellers in all: 1", "near-copies: 1"):
-        assert words in page.text
-
-
-def test_what_was_said_before_is_on_the_page(
-    report: Report, recognizer: Recognizer, tmp_path: Path
-) -> None:
-    report([bare_row("a.jpg", 0.6, "review", item={"id": "A"})])
-    store(tmp_path / "team.sqlite", [outcome("rejected", listing="A")])
-    output = tmp_path / "team.html"
-    for outcomes, state in ((None, "open"), (tmp_path / "team.sqlite", "rejected")):
-        write_report(tmp_path / "scan.sqlite", output, [recognizer.bundle], outcomes=outcomes)
-        page = Page(output.read_text())
-        assert [row["data-state"] for row in page.rows] == [state]
-        assert ("Ama" in page.text) is (state == "rejected")
-
-
 @pytest.fixture
 def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
     rows = [bare_row("a.jpg", 0.6, "review")]
@@ -332,8 +296,3 @@ def test_what_is_no_scan_or_cannot_be_served_is_refused(reported: Path, tmp_path
     assert "at least 16 characters" in " ".join(short.stderr.split())
     nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
-
-
-def test_every_reason_has_a_sentence() -> None:
-    parts = ENVIRONMENT.get_template("parts.html.j2").module
-    assert parts.reasons.keys() == {reason.value for reason in Reason}  # type: ignore[attr-defined]

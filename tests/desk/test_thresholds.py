@@ -125,14 +125,6 @@ def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> N
     assert strict.recall.low < 0.2 < strict.recall.high
 
 
-def test_a_miss_that_nobody_could_see_is_in_the_interval_of_the_recall(bundle: Bundle) -> None:
-    choice = precise(bundle, [*GOOD, *[(0.45 + i / 1000, C, 0.5) for i in range(9)], *UNSEEN])
-    assert choice.steps[-1].recall is None  # nothing under it was looked at
-    choice = precise(bundle, [*GOOD, *CLEARED])
-    assert choice.step.recall.value == 1
-    assert choice.step.recall.low == pytest.approx(20 / (20 + 3.689 * 10), rel=1e-3)
-
-
 def test_an_image_counts_once_whatever_the_number_of_its_listings(bundle: Bundle) -> None:
     rows, outcomes = said_of(bundle, [*GOOD[:4], *CLEARED])
     rows[0] *= 30

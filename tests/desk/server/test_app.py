@@ -1,7 +1,6 @@
 """The pages and requests of the desk."""
 
 import csv
-import html
 import io
 import re
 from dataclasses import replace
@@ -15,7 +14,6 @@ import pytest
 from recognizer.desk.queue import Queue
 from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import ScanFile
-from tests.conftest import succeed
 from tests.desk.server.queues import EVIL, SOME_KEY, Client, listing, many, said_in, served
 from tests.rows.rows import NOW, bare_row, digest, write_scan
 from tests.work import Count
@@ -110,23 +108,6 @@ def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
         assert "Hide it." not in anna.open()
 
 
-def test_a_search_says_that_it_is_of_open_listings_and_leads_to_all(tmp_path: Path) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", many(3))
-    with served(scan) as base:
-        anna = Client(base, "Anna")
-        anna.open()
-        title = anna.title
-        anna.act("confirmed", note="a\u2028b\tc\rd")
-        assert [one.note for one in said_in(scan)] == ["a\u2028b c\nd"]
-        page = anna.open(f"/listings?q={title}")
-        assert "State: Open" in page
-        assert f"<bdi>{title}</bdi></b>" not in page
-        (link,) = re.findall(r'href="(/listings[?][^"]*state=all[^"]*)"', page)
-        page = anna.open(html.unescape(link))
-        assert f"<bdi>{title}</bdi></b>" in page
-        assert "state-confirmed" in page
-
-
 def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", many(60))
     with served(scan) as base:
@@ -165,33 +146,6 @@ def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(
         assert ("leads that the list does not show" in said["notice"]) == bool(left)
     shown = {(name, digest(f"{name}.jpg")) for name in "ab"[left:]}
     assert {(one.listing, one.sha256) for one in said_in(scan)} == shown
-
-
-def test_a_later_verdict_on_a_listing_is_on_all_of_its_leads(tmp_path: Path) -> None:
-    """Whatever the first one was on: here, by the list, on one photo of three."""
-    rows = [replace(listing("a"), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(3)]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
-    with served(scan) as base:
-        anna, ben = Client(base, "Anna"), Client(base, "Ben")
-        picked = dict(re.findall(r'data-key="(\w+)" data-shown="(\w+)"', anna.open("/listings")))
-        anna.http.post("/act", json={"do": "confirmed", "listings": picked})
-        assert "3 distinct leads of 3 distinct images, 1 decided" in succeed("measure", scan).stdout
-        ben.open("/?state=confirmed")
-        assert ben.act("rejected").status_code == 200
-        assert "1 listing<" in anna.open("/listings?state=rejected")
-    assert len(said_in(scan)) == 4
-
-
-def test_the_tabs_count_what_is_open_after_each_verdict(tmp_path: Path) -> None:
-    audited = replace(bare_row("clear.jpg", 0.3, "clear"), audit=0.5)
-    scan = write_scan(tmp_path / "scan.sqlite", [*many(2), audited])
-    with served(scan) as base:
-        anna = Client(base, "Anna")
-        page = anna.open("/?section=audit")
-        assert re.findall(r'data-count="(\w+)">(\d+)<', page) == [("queue", "2"), ("audit", "1")]
-        answer = anna.act("rejected", "?section=audit").json()
-        assert (answer["open"]["queue"], answer["open"]["audit"]) == (2, 0)
-        assert anna.act("undo").json()["open"]["audit"] == 1
 
 
 def test_what_is_taken_back_is_there_to_be_changed(tmp_path: Path) -> None:

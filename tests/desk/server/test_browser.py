@@ -15,7 +15,7 @@ from recognizer.rows import ScanFile
 from tests.conftest import picture
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import many, said_in, served
-from tests.rows.rows import bare_row, digest, lead, row_of, write_scan
+from tests.rows.rows import digest, lead, row_of, write_scan
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -179,21 +179,6 @@ def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path
         page.keyboard.press("z")
         page.locator(f"[data-key='{first}']").wait_for()
     assert [one.occasion for one in said_in(scan)] == ["review"] * 2 + ["withdrawal"] * 2
-
-
-def test_what_nobody_can_see_is_not_decided(browser: Browser, tmp_path: Path) -> None:
-    audited = bare_row("gone.jpg", 0.1, "clear", audit=0.5)
-    scan = write_scan(tmp_path / "scan.sqlite", [*many(50), audited])
-    with served(scan) as base, signed_in(browser, base) as page:
-        for path in ("/listings", "/?section=audit", "/listings?section=audit"):
-            page.goto(base + path)
-            page.wait_for_selector(".none, .missing:not([hidden])")
-            page.keyboard.press("a")  # also what is further down
-            ready(page)
-            page.keyboard.press("r")
-            words = "cannot be seen" if "audit" in path else "not shown yet. Scroll"
-            page.locator("#notice", has_text=words).wait_for()
-    assert said_in(scan) == []
 
 
 def test_a_large_listing_is_paged_and_ticks_stay(browser: Browser, tmp_path: Path) -> None:

@@ -108,30 +108,6 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
-@pytest.mark.parametrize("file", ["scan.sqlite", "team.sqlite"])
-def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
-    scan: Path, file: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_scan(scan, [listing("a"), listing("b")])
-    with Queue(scan, scan.with_name(file)) as queue:
-        monkeypatch.setattr(queue, "_now", lambda *_: datetime.now(UTC) + timedelta(days=400))
-        for _ in "ab":
-            queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
-        assert names(queue) == []
-        another = scan.with_name("another.sqlite")
-        new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
-        for path, rows in ((scan, [new]), (another, [new, listing("b")])):
-            write_scan(path, rows)
-        queue.refresh()
-        assert names(queue) == ["a"]
-        monkeypatch.undo()  # the clock is right again
-        if file == "team.sqlite":
-            with Queue(another, scan.with_name(file)) as beside:
-                assert names(beside) == ["a"]
-        queue.decide("Ben", queue.claim("Ben", View()).unit, CONFIRMED)
-        assert names(queue, View(state="confirmed")) == ["a"]
-
-
 def test_a_clock_that_was_wrong_dates_a_verdict_by_a_day_at_most(scan: Path) -> None:
     now, day = datetime.now(UTC), timedelta(days=1)
     write_scan(scan, [replace(listing("a"), time=now + 900 * day)])
@@ -140,22 +116,6 @@ def test_a_clock_that_was_wrong_dates_a_verdict_by_a_day_at_most(scan: Path) -> 
         queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
         assert names(queue, View(state="rejected")) == ["a"]
     assert said_in(scan)[1].time < now + day
-
-
-def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
-    scan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_scan(scan, [listing("a", 0.9), listing("b", 0.8)])
-    with Queue(scan, scan.with_name("team.sqlite")) as queue:
-        for hours in (5, 0):
-            at = datetime.now(UTC) + timedelta(hours=hours)
-            monkeypatch.setattr(queue, "_now", lambda *_, at=at: at)
-            queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
-        assert names(queue, View(state="rejected")) == ["b", "a"]
-        for state, count in (("open", 0), ("all", 2), ("rejected", 2)):
-            assert [found for _, found in queue.choices("location", View(state=state))] == [count]
-        assert queue.claim("Anna", View(state="all")) is None  # her own are not handed to her
-        assert queue.claim("Ben", View(state="all")) is not None
 
 
 def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
@@ -210,16 +170,6 @@ def test_only_images_with_pixels_have_near_copies(scan: Path) -> None:
         assert [said.sha256 for said in said_in(scan)] == [None]  # it shows nothing
         assert queue.outcomes_of(queue.claim("Anna", View())) == []
         assert len(names(queue)) == 2
-
-
-def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
-    rows = [listing("a", 0.9, "priority", price="5"), listing("b", price="5000", reports=9)]
-    write_scan(scan, [copy_of(rows[0]), copy_of(rows[1], source="b/b.jpg")])
-    with Queue(scan) as queue:
-        assert names(queue) == ["a"]
-        for view in ({"reported": "1"}, {"min_price": "9"}, {"location": "b"}, {"level": "review"}):
-            assert names(queue, View.from_query(view)) == ["b"]
-        assert queue.choices("location", View()) == [(".", 1), ("b", 1)]
 
 
 def test_filters_and_words_look_at_every_column(scan: Path) -> None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -103,18 +102,6 @@ class Desk(RuleBasedStateMachine):
         if [one.judgement for one in self.standing if one.listing == name][-1:] != ["confirmed"]:
             self.decided.discard(name)  # somebody has to see it
 
-    @rule(keep=st.integers(0, 3), who=PEOPLE)
-    def scan_is_replaced(self, keep: int, who: str) -> None:
-        self.rows = dict([*self.rows.items()][-keep:] if keep else [])
-        other = self.scan
-        self.scan = self.scan.with_name("other.sqlite")
-        self.add_listings(1, NOW)
-        for log in ("-wal", "-shm"):
-            assert not Path(f"{self.scan}{log}").exists()
-        self.scan = self.scan.replace(other)
-        self.nothing_is_stored(who)
-        self.restart_all(signal.SIGTERM)
-
     # --- servers ------------------------------------------------------------------------------
 
     @rule(place=PLACES, how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
@@ -131,23 +118,6 @@ class Desk(RuleBasedStateMachine):
         for server in self.servers.values():
             server.start()
 
-    @rule(who=PEOPLE)
-    def outcomes_are_moved(self, who: str) -> None:
-        away = self.team.rename(self.team.with_name("away.sqlite"))
-        self.nothing_is_stored(who)
-        assert not self.team.exists()
-        for server in self.servers.values():
-            server.stop(signal.SIGTERM)
-        away.rename(self.team)
-        for server in self.servers.values():
-            server.start()
-
-    def nothing_is_stored(self, who: str) -> None:
-        page = self.pages.get(who)
-        if page is not None and page.listing is not None:
-            with suppress(httpx.TransportError):
-                assert page.act("rejected").status_code == 503
-
     # --- people -------------------------------------------------------------------------------
 
     @rule(who=PEOPLE, place=PLACES)
@@ -160,20 +130,6 @@ class Desk(RuleBasedStateMachine):
             page = self.pages[who] = Client(server.base, who)
         page.open()
         self.look(page)
-
-    @rule(who=PEOPLE)
-    def signs_out(self, who: str) -> None:
-        page = self.pages.pop(who, None)
-        if page is not None:
-            assert page.http.post("/logout", json={}).status_code == 200
-            page.http.close()
-
-    @precondition(lambda self: self.pages)
-    @rule(who=PEOPLE)
-    def page_stays_open(self, who: str) -> None:
-        page = self.pages.get(who)
-        if page is not None:
-            page.http.post("/act", json={"do": "keep", "listing": page.listing})
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, do=JUDGEMENTS, is_part=st.booleans())
@@ -267,9 +223,3 @@ QUICK = settings(
 
 def test_what_was_acknowledged_is_stored_once_whatever_happens() -> None:
     run_state_machine_as_test(Desk, settings=QUICK)
-
-
-@pytest.mark.stress
-def test_the_same_for_longer() -> None:
-    longer = settings(QUICK, max_examples=60, stateful_step_count=40, derandomize=False)
-    run_state_machine_as_test(Desk, settings=longer)
