@@ -27,8 +27,8 @@ from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
 from recognizer.status import DEADLY, Status
 
-SERVICE_LIMITS = Limits(max_pixels=25_000_000)
-"""Default limits of a service: more than any camera's photo of a listing."""
+SERVICE_LIMITS = Limits(max_pixels=25_000_000, max_views=10)
+"""Default limits of a service: photos of 25 megapixels, and ten passes, as of a collage of nine."""
 
 
 class GuardedRecognizer(Closes, DecisionMaker):

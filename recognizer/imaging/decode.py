@@ -52,7 +52,10 @@ _COEFFICIENT_BYTES = 2
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
 
-_MAX_FRAMES = 4096  # that are decoded of an animation, as far as its pixels are within the limit
+_MAX_FRAMES = (
+    4096  # that are decoded of an animation, as far as all their pixels are within the limit
+)
+_MAX_PASSES = 12  # scans of a JPEG of the most pixels; encoders write about ten
 _TOO_SHORT, _INSTEAD = 10, 100  # milliseconds: how long browsers show frames that say less
 
 _MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
@@ -289,6 +292,9 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
             metadata = outline.orientation, outline.profile
             return _decode(outline.bare(data), "jpeg", wanted, limits, metadata)
     check_size((width, height), limits)
+    if outline.scans * width * height > _MAX_PASSES * limits.max_pixels:
+        words = f"{width}x{height} pixels in {outline.scans} scans"
+        raise Refused(Reason.TOO_MANY_PIXELS, words)
     conversion, detail = _conversion(outline.profile)
     reason = Reason.CORRUPT_HEADER if detail else None
     if conversion and (conversion.mode == "CMYK") != (space in {"CMYK", "YCCK"}):
@@ -356,8 +362,7 @@ def _decode_frames(
 ) -> LoadedImage:
     reason, detail, size = None, None, image.size
     # Frames from the first on: later ones build on earlier ones.
-    budget = limits.max_pixels * limits.max_frames
-    reachable = min(count, _MAX_FRAMES, max(1, budget // math.prod(size)))
+    reachable = min(count, _MAX_FRAMES, max(1, limits.max_pixels // math.prod(size)))
     reachable = 1 if name == "tiff" else reachable  # viewers show the first page
     most = kept_frames(size, wanted.min_side, limits)
     reduce = partial(to_rgb, image, conversion=conversion)

@@ -31,8 +31,9 @@ class Limits:
 
     An image is refused before it is read if it is larger than ``max_bytes``, and before it is
     decoded if its header claims more than ``max_pixels`` (width x height of any frame), or if
-    decoding would take more memory than ten bytes for each of ``max_pixels`` (at least 256 MiB).
-    Of a longer animation, ``max_frames`` are decoded; of an image with more frames and parts
+    decoding would take more memory than ten bytes for each of ``max_pixels`` (at least 256 MiB), or
+    twelve times as many pixels in all scans of a JPEG. Of an animation, the frames within
+    ``max_pixels`` are decoded and ``max_frames`` kept; of an image with more frames and parts
     together, ``max_views`` are scored, and the result is ``degraded`` (``frames_skipped``). What is
     left of ``max_views`` bounds test-time augmentation: five passes for each near-threshold view.
     """

@@ -181,7 +181,7 @@ def test_frames_of_a_webp_have_their_alpha_whatever_its_header_says() -> None:
 
 
 def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
-    image = load_image(animation("GIF", 20), limits=Limits(max_pixels=48 * 32, max_frames=4))
+    image = load_image(animation("GIF", 20), limits=Limits(max_pixels=4 * 48 * 32))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
     assert [frame.index for frame in image.frames] == [0, 1, 2, 3]
     assert image.frame_count == 20
@@ -193,6 +193,8 @@ def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
     many = load_image(many_scans(100)).frames[0].rgb
     assert difference(many, decoded(jpeg(progressive=True))) < 20
     monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("it is decoded"))
+    few = load_image(many_scans(100), limits=Limits(max_pixels=8 * 96 * 64))
+    assert (few.reason, few.detail) == (Reason.TOO_MANY_PIXELS, "96x64 pixels in 100 scans")
     more = many_scans(101)
     # With restart intervals a decoder goes on behind a marker that is reserved.
     first = more.index(b"\xff\xda")
