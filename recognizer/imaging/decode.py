@@ -37,7 +37,6 @@ from recognizer.imaging.pixels import (
     check_memory,
     check_range,
     check_size,
-    kept_frames,
     orient,
     reduction,
     to_rgb,
@@ -362,20 +361,22 @@ def _decode_frames(
 ) -> LoadedImage:
     reason, detail, size = None, None, image.size
     # Frames from the first on: later ones build on earlier ones.
-    reachable = min(count, _MAX_FRAMES, max(1, limits.max_pixels // math.prod(size)))
-    reachable = 1 if name == "tiff" else reachable  # viewers show the first page
-    most = kept_frames(size, wanted.min_side, limits)
+    reachable = 1 if name == "tiff" else min(count, _MAX_FRAMES)  # viewers show the first page
+    pixels_left = limits.max_pixels
     reduce = partial(to_rgb, image, conversion=conversion)
     frames: dict[int, tuple[Frame, ...]] = {}
     ranks: dict[int, tuple[float, int]] = {}
     try:
         for index in _seek_all(image, reachable):
+            pixels_left -= math.prod(image.size)
+            if index and pixels_left < 0:
+                break
             if index and name == "heic":  # the images of which may have any size
                 check_size(image.size, limits)
                 check_memory(image, name, count, limits, image.size)
             image.load()  # some formats say the duration no sooner
             ranks[index] = _rank(index, count, image.info.get("duration") or 0)
-            if len(ranks) > most:
+            if len(ranks) > limits.max_frames:
                 del ranks[dropped := min(ranks, key=ranks.__getitem__)]
                 frames.pop(dropped, None)
             if index in ranks:

@@ -18,7 +18,7 @@ from recognizer.status import Reason
 
 WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})  # of more than eight bits
 
-_RGB, _RGBA = 3, 4
+_RGBA = 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
 _OF_AN_ANIMATION = {"gif": 8, "png": 22}  # canvases, and what a frame leaves behind
 _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
@@ -83,13 +83,6 @@ def check_range(values: NDArray[Any]) -> None:
             f"values of 16 bits range from 0 to {_MAX_WIDE}, but the {end}: scale them, or give "
             "uint8"
         )
-
-
-def kept_frames(size: tuple[int, int], min_side: int, limits: Limits) -> int:
-    """Return how many sampled frames of an animation may be held at once, at least 1."""
-    factor = reduction(size, min_side)
-    pixels = max(1, size[0] // factor) * max(1, size[1] // factor)
-    return max(1, min(limits.max_frames, limits.max_decoded // (2 * _RGB * pixels)))
 
 
 def reduction(size: tuple[int, int], min_side: int) -> int:

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.pixels import kept_frames
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE
 from recognizer.status import Reason, Status
 from tests.conftest import run_python
@@ -145,13 +144,6 @@ def test_a_later_page_of_a_tiff_is_not_decoded(tmp_path: Path) -> None:
     image = load_image(tmp_path / "pages.tif")
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
     assert (len(image.frames), image.frame_count) == (1, None)
-
-
-def test_frames_that_are_held_at_once_are_limited_together() -> None:
-    limits = Limits()
-    assert kept_frames((640, 480), 260, limits) == limits.max_frames
-    assert kept_frames((MAX_SIDE, 519), 260, limits) == 4  # 34 million pixels each
-    assert kept_frames((MAX_SIDE, MAX_SIDE), 260, Limits(max_pixels=1)) >= 1
 
 
 def test_a_jpeg_of_several_scans_is_held_twice(monkeypatch: pytest.MonkeyPatch) -> None:
