@@ -22,10 +22,6 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families ar
 
 _MAX_BYTES = 1 << 20
 _MAX_MESSAGE = 500  # characters
-# tomllib's memory grows with the square of the parts of a key; ours have four at most.
-_LONG_KEY = re.compile(
-    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
-)
 _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
 
 
@@ -212,11 +208,7 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise error(f"{where} is larger than {_MAX_BYTES:,} bytes")
-        text = data.decode("utf-8")
-        if long := _LONG_KEY.search(text):
-            line = text.count("\n", 0, long.start()) + 1
-            raise error(f"{where}: line {line}: a key of more than 16 parts")
-        return tomllib.loads(text)
+        return tomllib.loads(data.decode("utf-8"))
     except OSError as cause:
         raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
     except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting

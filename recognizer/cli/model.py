@@ -106,6 +106,7 @@ def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
     return [label.name, label.kind, (known and known.family) or "-", learned, tested, share]
 
 
+_BROKEN = "broken: "
 _MODULES = {
     "onnxruntime": "onnxruntime",
     "numpy": "numpy",
@@ -129,7 +130,7 @@ def doctor_command(
     for extra, (words, modules) in options.EXTRAS.items():
         missing = f"not installed ({words}; {pip_line(extra)})"
         print_values({f"extra {extra}": missing if missing_modules(modules) else "installed"})
-    if problems := [f"{name}: {text}" for name, text in found.items() if " " in text]:
+    if problems := [f"{n}: {error}" for n, error in found.items() if error.startswith(_BROKEN)]:
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
     # With a broken library none of this can be imported.
     from recognizer.engine import Recognizer
@@ -169,12 +170,15 @@ def doctor_command(
 
 def versions() -> dict[str, str]:
     """Return the version of each package, or why it cannot be imported."""
-    versions = {"recognizer": __version__, "python": platform.python_version()}
+    versions = {
+        "recognizer": __version__,
+        "python": platform.python_version(),
+    }
     for name, module in _MODULES.items():
         try:
             versions[name] = importlib.import_module(module).__version__
         except Exception as error:
-            versions[name] = f"broken: {error}"
+            versions[name] = f"{_BROKEN}{error}"
     with suppress(ImportError):  # reported above
         from PIL import features
 

@@ -188,11 +188,7 @@ def scan_command(
                 on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
             )
             progress.close()
-            _print_notes(
-                file,
-                skipped,
-                listing_column if shard is None and file.forget_unused_column() else None,
-            )
+            _print_notes(file, skipped)
             if as_json:
                 print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})
             elif not quiet:
@@ -203,12 +199,7 @@ def scan_command(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _print_notes(file: ScanFile, skipped: Skipped, unused_column: str | None) -> None:
-    if unused_column is not None:
-        say(
-            f"--listing-column {unused_column}: no image has a value in it, so none belongs to a "
-            "listing; the scan does not remember it"
-        )
+def _print_notes(file: ScanFile, skipped: Skipped) -> None:
     for table, count in skipped.without_image.items():
         rows = f"{counted(count, 'row')} without an image" if count else "no rows"
         say(shown(f"{table}: {rows}"))
@@ -222,9 +213,10 @@ def _print_notes(file: ScanFile, skipped: Skipped, unused_column: str | None) ->
             names = ", ".join(map(repr, unread))
             say(shown(f"{table}: images in {names} were not read; to read all: {every}"))
     without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
-    if file.listing_column is None and (count := file.select(without_id)[0][0]):
+    if count := file.select(without_id)[0][0]:
+        column = f"a value in {file.listing_column!r}" if file.listing_column else "an ID or URL"
         say(
-            f"{counted(count, 'image')} of listings without an ID or URL: each is a listing of its "
+            f"{counted(count, 'image')} of listings without {column}: each is a listing of its "
             "own, known by image and title; give an ID (--listing-column)"
         )
 

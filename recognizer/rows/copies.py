@@ -9,28 +9,18 @@ from recognizer.rows.scanfile import ScanFile
 def group_copies(file: ScanFile) -> None:
     """Fold the entries of the queue whose best images are near-copies, if that is out of date.
 
-    In a file that is open for reading only, this connection alone has them folded.
+    In a file that is open for reading only, they stay as they were folded last.
     """
-    if not file.is_writable:
-        file.execute("DROP TABLE IF EXISTS temp.entry")
-    if file.setting("grouped") == "1":
+    if file.setting("grouped") == "1" or not file.is_writable:
         return
-    update = "UPDATE entry SET copies = ? WHERE unit = ? AND best = ?"
-    if file.is_writable:  # others may write while the hashes are compared
-        mark = os.urandom(8).hex()
-        file.set_setting("grouped", mark)
-        changes = _changed_groups(file)
-        with file.transaction() as database:
-            database.executemany(update, changes)
-            database.execute(
-                "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
-            )
-    else:
-        file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
-        file.execute("CREATE INDEX temp.entry_unit ON entry (unit)")
-        for change in _changed_groups(file):
-            file.execute(update, change)
-        file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
+    mark = os.urandom(8).hex()  # others may write while the hashes are compared
+    file.set_setting("grouped", mark)
+    changes = _changed_groups(file)
+    with file.transaction() as database:
+        database.executemany("UPDATE entry SET copies = ? WHERE unit = ? AND best = ?", changes)
+        database.execute(
+            "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
+        )
 
 
 def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:

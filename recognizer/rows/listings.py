@@ -14,7 +14,6 @@ from recognizer.listing import Role, as_count, value_of, values_of
 from recognizer.model.description import ModelReference
 from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, Lead
-from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row
@@ -108,7 +107,6 @@ class Listing:
 
 def read_listings(file: ScanFile) -> Iterator[Listing]:
     """Yield listings, and images without one, in the order of the queue and folded as there."""
-    group_copies(file)
     actions = file.actions()
     copies = "FROM entry WHERE copies = (SELECT copies FROM entry WHERE unit = ranked.unit)"
     names = ("product", "score", "also_in_listings", "also_in_sellers", "copy_of")

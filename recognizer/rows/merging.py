@@ -6,7 +6,7 @@ A scored row is never replaced by a failure to read.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.copies import group_copies
 from recognizer.rows.images import NewRow, put_rows
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import REFERENCES, Ranking, as_utc
+from recognizer.rows.records import REFERENCES, Ranking
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -119,16 +119,6 @@ INSERT INTO added SELECT max(time) OVER (ORDER BY number), * FROM other.outcome 
 
 
 def _add_scan(file: ScanFile, other: ScanFile) -> int:
-    for name, time in other.select(
-        "SELECT source, time FROM image WHERE time > ?1"
-        " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
-        (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
-    ):
-        raise ScanFileError(
-            f"{other.path}: {name} is dated {time}, which is ahead of now, and would win over all "
-            "later rows and outcomes: the clock of the machine that wrote it was wrong. Scan these "
-            "images again"
-        )
     column = other.listing_column
     if len(file) and column != file.listing_column:
         raise ScanFileError(

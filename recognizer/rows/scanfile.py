@@ -114,15 +114,6 @@ class ScanFile(SqliteFile):
         self.set_setting("listing_column", name)
         self.listing_column = name
 
-    def forget_unused_column(self) -> bool:
-        """Forget the column of listings, and return True, if no image has a value in it."""
-        if self.select("SELECT 1 FROM image WHERE listing IS NOT NULL LIMIT 1"):
-            return False
-        with self.transaction() as database:
-            database.execute("DELETE FROM setting WHERE name = 'listing_column'")
-        self.listing_column = None
-        return True
-
     def use_policy(self, policy: Policy) -> None:
         """Make a policy the one that decides, which the file keeps for later scans and reviews."""
         with self.transaction() as database:

@@ -123,7 +123,6 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _BATCH_ROWS = 64
-_BATCH_BYTES = 8 << 20  # on average, by the sizes that the table states
 
 
 def _parquet_records(file: BinaryIO) -> Iterator[Record]:
@@ -132,14 +131,10 @@ def _parquet_records(file: BinaryIO) -> Iterator[Record]:
     # Buffered, and nothing read ahead: a row group may hold gigabytes.
     with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
         names = _checked_columns(table.schema_arrow.names)
-        for group in range(table.num_row_groups):
-            stated = table.metadata.row_group(group)
-            size = stated.total_byte_size // max(1, stated.num_rows)
-            rows = min(_BATCH_ROWS, _BATCH_BYTES // max(1, size)) or 1
-            for batch in table.iter_batches(rows, [group], use_threads=False):
-                for cells in zip(*map(_values, batch.columns), strict=True):
-                    number += 1
-                    yield Record(number, dict(zip(names, cells, strict=True)))
+        for batch in table.iter_batches(_BATCH_ROWS, use_threads=False):
+            for cells in zip(*map(_values, batch.columns), strict=True):
+                number += 1
+                yield Record(number, dict(zip(names, cells, strict=True)))
 
 
 def _values(column: Any) -> Any:
@@ -151,7 +146,6 @@ def _values(column: Any) -> Any:
 
 _MAX_NESTING = 64
 _MAX_CELL = 16 << 10  # characters
-_MAX_CELLS = 16  # of full length in a row: there is room for many that are shorter
 
 
 def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a table
@@ -180,22 +174,15 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
 
 
 def listing_columns(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the columns of a listing; a long cell, or a long row, is cut with a note.
+    """Return the columns of a listing; a long cell is cut with a note.
 
     A cell that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
-    left = _MAX_CELLS * _MAX_CELL
     for name, cell in cells:
-        if left <= 0 or len(columns) >= MAX_COLUMNS:
-            columns["..."] = "[cut: the listing has more columns]"
-            break
         value = plain(cell)
         text = json.dumps(value) if isinstance(value, dict | list) else value
-        size = len(text) if isinstance(text, str) else 0
-        limit = min(_MAX_CELL, left)
-        if size > limit:
-            value = f"{text[:limit]}... [cut: {size} characters, limit {limit}]"
+        if isinstance(text, str) and len(text) > _MAX_CELL:
+            value = f"{text[:_MAX_CELL]}... [cut: {len(text)} characters, limit {_MAX_CELL}]"
         columns[name[:MAX_NAME]] = value
-        left -= min(size, limit) + len(name) + 8
     return columns

@@ -27,7 +27,6 @@ from recognizer.rows import (
     merge,
     read_listings,
 )
-from recognizer.rows.images import put_rows
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, quick_folder, write_scan
@@ -197,19 +196,13 @@ class Writes(RuleBasedStateMachine):
 
     @invariant()
     def folding_is_the_same_for_all(self) -> None:
-        """In the table of listings, for a reader and a writer, and in the queue."""
-        with ScanFile(self.path) as reader:
-            read = [
-                (one.listing, one.copy_of, one.also_in_listings) for one in read_listings(reader)
-            ]
-        with ScanFile(self.path, write=True) as writer:
-            group_copies(writer)
+        """In the table of listings, and in the queue."""
+        with ScanFile(self.path, write=True) as file:
+            group_copies(file)
             groups: dict[int | None, list[str]] = {}
-            for name, copies in writer.select("SELECT name, copies FROM queue"):
+            for name, copies in file.select("SELECT name, copies FROM queue"):
                 groups.setdefault(copies, []).append(name)
-            assert read == [
-                (one.listing, one.copy_of, one.also_in_listings) for one in read_listings(writer)
-            ]
+            read = [(one.listing, one.copy_of, one.also_in_listings) for one in read_listings(file)]
         groups.pop(None, None)
         first = {name: names for names in groups.values() for name in names}
         for name, copy_of, others in read:
@@ -242,18 +235,6 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(
         for folded in (2, 3, 3):
             group_copies(file)
             assert file.select("SELECT count(copies) FROM entry") == [(folded,)]
-
-
-def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
-    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
-    with ScanFile(path) as reader, ScanFile(path, write=True) as writer:
-        writer.set_setting("grouped", "0")
-        for name, folded in [("c", 3), ("d", 4)]:
-            put_rows(writer, [NewRow(row=bare_row(name, 0.9, "review", phash=HASH))], Ranking())
-            for group in (lambda: None, lambda: group_copies(writer)):
-                group()
-                others = [one.also_in_listings for one in read_listings(reader)]
-                assert others == [folded - 1] * folded
 
 
 @pytest.mark.parametrize("about", [{"listing": "1"}, {"sha256": digest("a.jpg")}])
