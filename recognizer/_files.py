@@ -172,14 +172,14 @@ class CsvRows(csv.DictReader):  # type: ignore[type-arg] # without parameters be
         return row | dict.fromkeys(missing, "")
 
 
-def csv_cell(value: object, *, raw: bool = False) -> object:
+def csv_cell(value: object) -> object:
     """Return a cell of CSV: null is empty, what is neither text nor number JSON.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe, unless ``raw``.
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     if isinstance(value, dict | list | tuple):
         value = json.dumps(value)
-    if isinstance(value, str) and not raw and value.lstrip("'").startswith(_FORMULA_SIGNS):
+    if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA_SIGNS):
         return f"'{value}"
     return value
 

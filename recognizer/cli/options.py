@@ -56,9 +56,6 @@ def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls
 
 TitleOption = Annotated[str | None, Option(help="Page title.", show_default="the input's name")]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
-RawOption = Annotated[
-    bool, Option("--raw", help="CSV: no apostrophe before what may be a formula.")
-]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 
 

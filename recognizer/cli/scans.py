@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli import options
-from recognizer.cli.options import output_option, print_json
+from recognizer.cli.options import output_option
 from recognizer.cli.progress import print_table, show_progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ def decide_command(
     policy: options.PolicyOption,
     dry_run: Annotated[bool, Option("--dry-run", help="Only print what would change.")] = False,
     bundle: options.RowsBundleOption = None,
-    as_json: options.JsonOption = False,
 ) -> None:
     """Apply another policy to the scores of a scan, and print which decisions change.
 
@@ -40,9 +39,6 @@ def decide_command(
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:
             group_copies(file)
-    if as_json:
-        print_json(diff.to_json())
-        return
     _print_diff(diff)
     done = "would be decided" if dry_run else "decided"
     typer.echo(f"{scan}: {diff.rows:,} rows {done} by {rules.name!r}")
@@ -71,7 +67,6 @@ def rows_command(
     scan: options.ScanArgument,
     output: Annotated[Path, output_option("The file to write: .jsonl or .csv.")],
     listings: Annotated[bool, Option("--listings", help="Write listings, in queue order.")] = False,
-    raw: options.RawOption = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
@@ -82,9 +77,9 @@ def rows_command(
 
     with ScanFile(scan) as file, show_progress(f"Writing {output}"):
         if listings:
-            written = f"{write_listings(file, output, raw=raw):,} listings"
+            written = f"{write_listings(file, output):,} listings"
         else:
-            written = f"{write_rows(file, output, raw=raw):,} rows"
+            written = f"{write_rows(file, output):,} rows"
     typer.echo(f"Wrote {output}: {written}")
 
 

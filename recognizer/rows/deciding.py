@@ -54,20 +54,6 @@ class DecisionDiff:
             for name in names:
                 self.leads[name][key] += 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as ``json.loads`` would."""
-        return {
-            "rows": self.rows,
-            "decisions": [
-                {"before": before, "after": after, "images": count}
-                for (before, after), count in sorted(self.decisions.items())
-            ],
-            "leads": {
-                name: {key: counts[key] for key in LEAD_COUNTS}
-                for name, counts in sorted(self.leads.items())
-            },
-        }
-
 
 def decide_again(
     file: ScanFile, policy: Policy, bundles: Sequence[Bundle], *, dry_run: bool = False

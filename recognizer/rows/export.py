@@ -18,18 +18,17 @@ from recognizer.rows.scanfile import ScanFile
 _SUFFIXES = (".jsonl", ".csv")
 
 
-def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
+def write_rows(file: ScanFile, output: Path) -> int:
     """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
-    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
-    that is not an earlier export raises a UsageError.
+    A file that is not an earlier export raises a UsageError.
     """
-    return write_records(output, _ROWS, file.rows(), raw)
+    return write_records(output, _ROWS, file.rows())
 
 
-def write_listings(file: ScanFile, output: Path, *, raw: bool = False) -> int:
+def write_listings(file: ScanFile, output: Path) -> int:
     """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows."""
-    return write_records(output, _LISTINGS, read_listings(file), raw)
+    return write_records(output, _LISTINGS, read_listings(file))
 
 
 class RecordKind(NamedTuple):
@@ -92,7 +91,7 @@ def outcome_records(file: ScanFile) -> Iterator[OutcomeRecord]:
         yield OutcomeRecord(dict(zip(OUTCOMES.columns, record, strict=True)))
 
 
-def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
+def write_records(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -108,7 +107,7 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
                 writer = csv.writer(text)
                 writer.writerow(kind.columns)
                 for record in counted:
-                    writer.writerow(csv_cell(one, raw=raw) for one in kind.cells(record).values())
+                    writer.writerow(csv_cell(value) for value in kind.cells(record).values())
         else:
             with partial.open("wb") as file:
                 file.writelines(record.to_json_line() for record in counted)

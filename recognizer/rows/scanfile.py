@@ -10,7 +10,6 @@ import os
 import re
 import sqlite3
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -30,7 +29,7 @@ from recognizer.errors import (
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing import listing_of
 from recognizer.model.description import ModelReference
-from recognizer.policy.values import EXAMPLES, Decision, Policy, parse_policy, policy_toml
+from recognizer.policy.values import Decision, Policy, parse_policy, policy_toml
 from recognizer.rows.queue import ORDERS
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Reference, Row
@@ -63,23 +62,11 @@ class ScanFile(SqliteFile):
         error=ScanFileError,
         advice="name another file, or scan again into one",
     )
-    _real_path = ""
 
     def _check(self, *, create: bool) -> None:
+        _opened_here.add(os.path.realpath(self._place))
         super()._check(create=create)
         self.listing_column = self.setting("listing_column")
-
-    def close(self) -> None:
-        """Release the file."""
-        super().close()
-        _open_here[self._real_path] -= bool(self._real_path)
-        self._real_path = ""
-
-    def _connect(self, *, create: bool) -> sqlite3.Connection:
-        database = super()._connect(create=create)
-        self._real_path = os.path.realpath(self._place)
-        _open_here[self._real_path] += 1
-        return database
 
     def _prepare(self) -> None:
         self._use_log()
@@ -127,33 +114,28 @@ class ScanFile(SqliteFile):
     def policy(self, taxonomy: Taxonomy | None = None) -> Policy | None:
         """Return the policy that decides, or None if nothing was decided yet.
 
-        Of rows that were merged without their policy, it is one of this package by its digest, or a
-        UsageError. ``taxonomy`` is that of the bundle.
+        If rows were merged without their policy, that is a UsageError. ``taxonomy`` is that of the
+        bundle.
         """
-        used = self.select(
-            "SELECT name, digest, toml FROM policy"
+        for name, text in self.select(
+            "SELECT name, toml FROM policy"
             " WHERE digest = (SELECT value FROM setting WHERE name = 'policy')"
             " OR (NOT EXISTS (SELECT 1 FROM setting WHERE name = 'policy')"
-            " AND id IN (SELECT DISTINCT policy FROM image))"
-        )
-        for name, digest, text in used:
-            if text is not None:
-                try:
-                    return parse_policy(tomllib.loads(text), "policy", taxonomy or load_taxonomy())
-                except tomllib.TOMLDecodeError as error:
-                    raise self.damaged(error) from error
-                except PolicyError as error:
-                    words = f"its policy {name!r} is not for this model ({error})"
-                    raise UsageError(f"{self.path}: {words}: name one by --policy") from error
-            for example in map(Policy.load, EXAMPLES):
-                if example.digest == digest:
-                    return example
-        if not used:
-            return None
-        raise UsageError(
-            f"{self.path} was decided by the policy {used[0][0]!r}, of which it keeps no copy: "
-            "name it with --policy, or --policy default"
-        )
+            " AND id IN (SELECT DISTINCT policy FROM image)) ORDER BY toml IS NULL LIMIT 1"
+        ):
+            if text is None:
+                raise UsageError(
+                    f"{self.path} was decided by the policy {name!r}, of which it keeps no copy: "
+                    "name it with --policy, or --policy default"
+                )
+            try:
+                return parse_policy(tomllib.loads(text), "policy", taxonomy or load_taxonomy())
+            except tomllib.TOMLDecodeError as error:
+                raise self.damaged(error) from error
+            except PolicyError as error:
+                words = f"its policy {name!r} is not for this model ({error})"
+                raise UsageError(f"{self.path}: {words}: name one by --policy") from error
+        return None
 
     def actions(self) -> dict[tuple[Reference, Decision], str]:
         """Return what the policies of the rows say to do at a decision, of those that are kept."""
@@ -232,16 +214,13 @@ class ScanFile(SqliteFile):
         return next(filter(None, (self.thumbnail(image) for (image,) in images)), None)
 
 
-_open_here: Counter[str] = Counter()  # how often by real path
+_opened_here: set[str] = set()  # by real path
 
 
-def is_open_here(path: str) -> bool:
-    """Whether a path leads to a file of an open scan, or its log.
+def was_opened_here(path: str) -> bool:
+    """Whether a path leads to a file of a scan that was opened in this process, or to its log.
 
-    Another descriptor of it must not be opened in this process: POSIX ends all locks that a process
-    has on a file, those of SQLite too, when it closes any.
+    Another descriptor of it must not be opened here: POSIX ends all locks that a process has on a
+    file, those of SQLite too, when it closes any.
     """
-    suffixes = ("", "-wal", "-shm")
-    is_open = {real + suffix for real, count in _open_here.items() if count for suffix in suffixes}
-    is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
-    return is_named_so and os.path.realpath(path) in is_open
+    return re.sub("-(wal|shm)$", "", os.path.realpath(path)) in _opened_here

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.rows.scanfile import is_open_here
+from recognizer.rows.scanfile import was_opened_here
 from recognizer.scan.items import (
     FileLocation,
     Item,
@@ -217,7 +217,7 @@ def _is_image(path: str) -> bool:
     if has_image_suffix(path) or has_archive_suffix(path):
         return True
     with suppress(Refused, OSError):
-        return not is_open_here(path) and _begins_as_image(FileLocation(path))
+        return not was_opened_here(path) and _begins_as_image(FileLocation(path))
     return False
 
 

@@ -66,7 +66,7 @@ def test_a_file_gives_back_what_was_written(
     path = tmp_path_factory.mktemp("outcomes") / name
     with Outcomes(path.with_suffix(".sqlite"), write=True, create=True) as stored:
         stored.add(some)
-        written = write_records(path, OUTCOMES, outcome_records(stored.file), raw=False)
+        written = write_records(path, OUTCOMES, outcome_records(stored.file))
     assert [*read_outcomes(path)] == [*dict.fromkeys(some)]
     assert written == len({one.id for one in some})
 

@@ -80,15 +80,14 @@ def test_rows_in_each_format(scan: Path, rows: list[Row], tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_formula_is_a_text_unless_it_is_asked_for(tmp_path: Path, sign: str) -> None:
+def test_a_formula_is_a_text(tmp_path: Path, sign: str) -> None:
     text = f"{sign}cmd|' /C calc'!A0"
     row = bare_row(f"{sign}a", 0.9, "review", item={"id": 1, "title": text})
     scan = write_scan(tmp_path / "scan.sqlite", [row])
-    for raw, mark in [(False, "'"), (True, "")]:
-        with ScanFile(scan) as file:
-            write_listings(file, tmp_path / "l.csv", raw=raw)
-        (found,) = read(tmp_path / "l.csv")
-        assert (found["title"], found["score"]) == (f"{mark}{text}", "0.9")
+    with ScanFile(scan) as file:
+        write_listings(file, tmp_path / "l.csv")
+    (found,) = read(tmp_path / "l.csv")
+    assert (found["title"], found["score"]) == (f"'{text}", "0.9")
 
 
 def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The file of a scan keeps its policy; another one must be asked for."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.policy.values import CandidateKind, Policy, Rule
 from recognizer.rows import ScanFile
-from recognizer.rows.row import Reference
 from tests.conftest import Result, read_rows, refuse, succeed
 from tests.rows.rows import bare_row, write_scan
 
@@ -53,17 +51,6 @@ def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path: Path) -> None:
     with ScanFile(path, write=True) as file:
         file.use_policy(own)
         assert file.policy() == own
-
-
-def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None:
-    strict = Policy.load("strict")
-    policy = Reference(name="any", digest=strict.digest)
-    row = replace(bare_row("a.jpg", 0.6, "review"), policy=policy)
-    with ScanFile(write_scan(tmp_path / "scan.sqlite", [row])) as file:
-        assert file.policy() == strict
-    with ScanFile(tmp_path / "new.sqlite", create=True) as file:
-        assert file.policy() is None
-    assert Policy.load("default").digest == Policy().digest
 
 
 def test_a_policy_with_labels_of_another_model_is_no_damage(tmp_path: Path) -> None:

@@ -61,7 +61,6 @@ def export(
         Path, Argument(metavar="FILE", help="A .jsonl or .csv file, or -: JSON Lines.")
     ],
     outcomes: options.OutcomesOption = None,
-    raw: options.RawOption = False,
 ) -> None:
     """Write all outcomes to a file, which scan --known reads."""
     from recognizer.desk.outcomes import open_reviewed
@@ -73,7 +72,7 @@ def export(
             for record in records:
                 typer.echo(record.to_json_line(), nl=False)
             return
-        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, records, raw):,} outcomes")
+        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, records):,} outcomes")
 
 
 @app.command()
