@@ -17,7 +17,7 @@ CONFIDENCE = 0.95  # coverage of all intervals
 JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
-_MIN_SOURCES = 6  # of fewer, how alike photos of a source are cannot be estimated
+MIN_SOURCES = 6  # of fewer, how alike photos of a source are cannot be estimated
 
 
 def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
@@ -83,7 +83,7 @@ def effective_photos(
     if design > 1:  # few sources say little of how alike photos are
         tail = (1 + JOINT_CONFIDENCE) / 2
         number *= (special.ndtri(tail) / special.stdtrit(degrees, tail)) ** 2
-    return float(number if len(photos) >= _MIN_SOURCES else min(number, alike))
+    return float(number if len(photos) >= MIN_SOURCES else min(number, alike))
 
 
 def share_by_source(

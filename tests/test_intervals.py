@@ -1,5 +1,7 @@
 """Intervals agree with those of scipy, and know that the photos of one source are alike."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from recognizer.intervals import (
     share_by_source,
     weighted_count,
 )
-from recognizer.lab.evaluation.metrics import bootstrap_by_source
+from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.975])
@@ -69,20 +71,20 @@ def test_photos_of_one_source_count_as_few_photos():
     assert share_by_source(hits, sources).low < hits[60:].mean()
 
 
-def _mean(values, counts):
-    return (counts * values).sum(axis=1) / counts.sum(axis=1)
-
-
 def test_a_bootstrap_by_source_is_as_wide_as_the_sources_are_few():
-    level = np.random.default_rng(1).normal(size=40)
-    sources, values = np.repeat(np.arange(40), 25).astype(str), np.repeat(level, 25)
-    found = bootstrap_by_source(values, sources, _mean, 2000)
-    alone = bootstrap_by_source(values, np.arange(1000).astype(str), _mean, 2000)
-    assert found.value == pytest.approx(values.mean())
-    error = level.std() / np.sqrt(40)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
-    assert alone.high - alone.low == pytest.approx(2 * 1.96 * error / 5, rel=0.1)
-    assert found == bootstrap_by_source(values, sources, _mean, 2000)  # it draws the same again
+    """Of 40 sources of positives, half of which is over all negatives."""
+    positive, sources = np.arange(1200) < 1000, np.arange(1200) // 25
+    scores = np.where(positive, sources % 2, 0.5)
+
+    def interval(of):
+        recall = partial(RankedCounts.recall_at, rate=0)
+        return bootstrap([recall], positive, scores, of.astype(str), rounds=2000)[0]
+
+    found, alone = interval(sources), interval(np.arange(1200))
+    assert found.value == 0.5
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(40), rel=0.1)
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(1000), rel=0.1)
+    assert found == interval(sources)  # it draws the same again
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=5), st.data())

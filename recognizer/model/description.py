@@ -212,6 +212,7 @@ class Leads:
     named: int
     sources: int | None = None
     share: Estimate | None = None  # of leads, with its interval by source
+    by_source: float | None = None  # the mean of the shares of each source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

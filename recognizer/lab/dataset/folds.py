@@ -15,6 +15,7 @@ from recognizer.lab.dataset.manifest import Photo, read_rows
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
+_MIN_OF_THREE_SPLITS = 4  # groups of a label that is in all splits, half of them in train
 
 _PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
 
@@ -56,9 +57,9 @@ def deal_to_splits(
 ) -> list[str]:
     """Return the split of each photo; those of a group are in one.
 
-    ``shares`` are of ``test`` and ``validation``; the rest is ``train``. A label is in ``train``
-    first, in ``test`` if it has two groups, and in ``validation`` if it has three, whatever its
-    shares. The order of the photos makes no difference.
+    ``shares`` are of ``test`` and ``validation``; the rest is ``train``. At least half of a label's
+    groups are in ``train``; one is in ``test`` if it has two, and in ``validation`` if it has four,
+    whatever its shares. The order of the photos makes no difference.
     """
     first: dict[int, str] = {}
     for photo, group in zip(photos, groups, strict=True):
@@ -69,22 +70,27 @@ def deal_to_splits(
     labels = sorted(names)
     counts = np.array([[pairs[group, label] for label in labels] for group in order])
     weights = np.array([_PRODUCT_WEIGHT if names[label] else 1.0 for label in labels])
-    split_of = dict.fromkeys(order, "train")
-    for split in ("test", "validation"):
-        if share := shares.get(split, 0.0):
-            left = np.array([split_of[group] == "train" for group in order])
-            for place in _draw(counts, left, share, weights):
-                split_of[order[place]] = split
+    split_of, groups_of = dict.fromkeys(order, "train"), (counts > 0).sum(axis=0)
+    drawn = [split for split in ("test", "validation") if shares.get(split)]
+    for later, split in zip(reversed(range(len(drawn))), drawn, strict=True):
+        left = np.array([split_of[group] == "train" for group in order])
+        kept = groups_of / 2 + later * (groups_of >= _MIN_OF_THREE_SPLITS)
+        for place in _draw(counts, left, shares[split], weights, kept):
+            split_of[order[place]] = split
     return [split_of[group] for group in groups]
 
 
 def _draw(
-    counts: NDArray[np.int64], left: NDArray[np.bool_], share: float, weights: NDArray[np.float64]
+    counts: NDArray[np.int64],
+    left: NDArray[np.bool_],
+    share: float,
+    weights: NDArray[np.float64],
+    kept: NDArray[np.float64],
 ) -> list[int]:
     """Return groups with about a share of each label's photos; ``counts`` are (groups, labels).
 
     The labels of the fewest groups choose first (Sechidis, Tsoumakas and Vlahavas, "On the
-    stratification of multi-label data", 2011), and each keeps one of the groups that are ``left``.
+    stratification of multi-label data", 2011), and at least ``kept`` of each label's are not drawn.
     scikit-learn's StratifiedGroupKFold leaves labels of two or three groups out of a split.
     """
     share_of, has = counts / counts.sum(axis=0), counts > 0
@@ -100,7 +106,8 @@ def _draw(
         for is_needed in (False, True):
             for group in sorted(own, key=cost) if is_needed else own:
                 is_wanted = dealt[label] == 0 if is_needed else cost(group) < 0
-                if is_wanted and group not in chosen and (keeps[has[group]] > 1).all():
+                can_go = (keeps - 1 >= kept)[has[group]].all()
+                if is_wanted and can_go and group not in chosen:
                     chosen.append(group)
                     dealt += share_of[group]
                     keeps -= has[group]

@@ -40,6 +40,7 @@ from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCo
 from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import CandidateKind, Decision, Policy, Triage
 from recognizer.prediction import Prediction
+from recognizer.taxonomy import Taxonomy
 
 ANY_PRODUCT = "any product"  # the name of the target that stands for all products
 
@@ -243,20 +244,29 @@ def _leads(
     truth: Truth, products: Sequence[str], triages: Sequence[Triage], flagged: NDArray[np.bool_]
 ) -> dict[str, Leads]:
     by_product = {}
-    for name in products:
-        if not (own := truth.labels == name).any():
+    shown = {ANY_PRODUCT: ~truth.negative} | {name: truth.labels == name for name in products}
+    for name, own in shown.items():
+        if not own.any():
             continue
-        family = truth.taxonomy.labels[name].family
-        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
-        leads = compress(triages, own & flagged)
+        sources = np.unique(truth.sources[own])
+        shares = [flagged[own & (truth.sources == source)].mean() for source in sources]
         by_product[name] = Leads(
             photos=int(own.sum()),
             leads=int((own & flagged).sum()),
-            named=sum(bool(meant & {(one.kind, one.name) for one in v.leads}) for v in leads),
-            sources=len(set(truth.sources[own])),
+            named=sum(
+                _is_named(label, triage, truth.taxonomy)
+                for label, triage in zip(truth.labels[own], compress(triages, own), strict=True)
+            ),
+            sources=len(sources),
             share=_rounded(share_by_source(flagged[own], truth.sources[own])),
+            by_source=round(float(np.mean(shares)), 4),
         )
     return by_product
+
+
+def _is_named(label: str, triage: Triage, taxonomy: Taxonomy) -> bool:
+    meant = {(CandidateKind.LABEL, label), (CandidateKind.FAMILY, taxonomy.labels[label].family)}
+    return any((lead.kind, lead.name) in meant for lead in triage.leads)
 
 
 def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:

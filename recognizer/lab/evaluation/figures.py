@@ -5,13 +5,19 @@ Negatives are all photos that show no product; photos of other products count ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import JOINT_CONFIDENCE, precision_estimate, share_by_source
+from recognizer.intervals import (
+    JOINT_CONFIDENCE,
+    MIN_SOURCES,
+    precision_estimate,
+    share_by_source,
+)
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
@@ -60,7 +66,8 @@ class Target:
 class Figures:
     """How well one label or family is distinguished from the negatives.
 
-    ``recall`` is by false-positive rate, with the threshold taken as fixed.
+    ``recall`` is by false-positive rate; its interval is the wider one of the exact one for a fixed
+    threshold and, of enough sources, the bootstrap's, which draws the threshold again.
     """
 
     name: str
@@ -88,9 +95,16 @@ def figures_of(
         return Figures(name, *counts)
     used, found, against = positive | truth.negative, scores[positive], scores[truth.negative]
     shown = positive[used], scores[used], truth.sources[used]
-    precision = bootstrap(RankedCounts.average_precision, *shown, rounds=rounds)
-    limits = {rate: threshold_at_fpr(against, rate) for rate in FALSE_POSITIVE_RATES}
-    recall = {rate: share_by_source(found > limit, sources) for rate, limit in limits.items()}
+    at_rates = (partial(RankedCounts.recall_at, rate=rate) for rate in FALSE_POSITIVE_RATES)
+    metrics = [RankedCounts.average_precision, *at_rates]
+    precision, *drawn = bootstrap(metrics, *shown, rounds=rounds)
+    recall = {}
+    for rate, of_draws in zip(FALSE_POSITIVE_RATES, drawn, strict=True):
+        fixed = share_by_source(found > threshold_at_fpr(against, rate), sources)
+        if counts[1] >= MIN_SOURCES:
+            ends = min(fixed.low, of_draws.low), max(fixed.high, of_draws.high)
+            fixed = Estimate(fixed.value, *ends)
+        recall[rate] = fixed
     return Figures(name, *counts, precision, recall)
 
 

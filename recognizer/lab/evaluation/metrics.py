@@ -3,14 +3,14 @@
 The latter are too narrow for fewer than about ten sources: a bootstrap knows only its photos.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import CONFIDENCE
+from recognizer.intervals import CONFIDENCE, MIN_SOURCES
 from recognizer.model.description import Estimate
 
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
@@ -66,64 +66,39 @@ def rank(
 
 
 def bootstrap(
-    metric: Metric,
+    metrics: Sequence[Metric],
     positive: Positive,
     scores: Scores,
     sources: NDArray[np.str_],
     *,
     against: Scores | None = None,
     rounds: int = 1000,
-) -> Estimate:
-    """Return a metric, as :meth:`RankedCounts.average_precision`, with its interval by source.
+) -> list[Estimate]:
+    """Return metrics of N photos with their percentile intervals, drawing whole sources.
 
-    ``positive``, (N,), has both values. The metric of the scores ``against``, if any, is subtracted
-    in every round, of the same photos. Positives or negatives of one source say nothing of others:
-    the interval is then all that a metric can be.
+    ``positive``, (N,), has both values; as many sources of either are drawn as there are. The
+    metric of the scores ``against``, if any, is subtracted in every round, of the same photos. Of
+    fewer than :data:`MIN_SOURCES` sources of positives or of negatives, whose interval would be far
+    too narrow, it is all that a metric can be.
     """
 
-    def value(of: NDArray[Any], counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        now, *before = (metric(rank(positive, column, counts)) for column in of.T)
-        return now - before[0] if before else now
+    def values(counts: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        now, *before = (rank(positive, s, counts) for s in (scores, against) if s is not None)
+        found = [metric(now) - (metric(before[0]) if before else 0) for metric in metrics]
+        return np.array(found, np.float64)
 
-    values = np.stack([scores] if against is None else [scores, against], axis=1)
-    found = bootstrap_by_source(values, sources, value, rounds, groups=positive)
-    if found is None:
-        return Estimate(float(value(values, None)), 0.0 if against is None else -1.0, 1.0)
-    return found
-
-
-def bootstrap_by_source(
-    values: NDArray[np.generic],
-    sources: NDArray[np.str_],
-    statistic: Callable[[NDArray[np.generic], NDArray[np.int64]], NDArray[np.float64]],
-    rounds: int = 1000,
-    *,
-    groups: NDArray[np.generic] | None = None,
-) -> Estimate | None:
-    """Return a figure of N photos with its percentile interval, drawing whole sources.
-
-    ``statistic`` is called with ``values``, (N, ...), and how often each photo counts, integers of
-    the shape (rounds, N); it returns (rounds,). Within each of ``groups``, (N,), such as photos
-    with and without a product, as many sources are drawn as there are, so that none is ever empty.
-    Rounds whose figure is not finite are left out. None if all photos of a group come from one
-    source: they say nothing of others. Of fewer than about ten sources the interval is too narrow.
-    """
-    groups = np.zeros(len(sources), np.int64) if groups is None else groups
-    parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    value, tail = values(), (1 - CONFIDENCE) / 2
+    parts = [np.flatnonzero(positive == side) for side in (True, False)]
     placed = [np.unique(sources[part], return_inverse=True) for part in parts]
-    if any(len(names) < 2 for names, _ in placed):
-        return None
-    rng = np.random.default_rng(0)
-    draws = []
+    if any(len(names) < MIN_SOURCES for names, _ in placed):
+        return [Estimate(float(v), 0.0 if against is None else -1.0, 1.0) for v in value]
+    rng, draws = np.random.default_rng(0), []
     for first in range(0, rounds, _ROUNDS_AT_ONCE):
         counts = np.zeros((min(_ROUNDS_AT_ONCE, rounds - first), len(sources)), np.int64)
         for part, (names, place) in zip(parts, placed, strict=True):
             number = len(names)
             drawn = rng.multinomial(number, np.full(number, 1 / number), len(counts))
             counts[:, part] = drawn[:, place]
-        draws.append(statistic(values, counts))
-    figures = np.concatenate(draws)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(figures[np.isfinite(figures)], [tail, 1 - tail])
-    (value,) = statistic(values, np.ones((1, len(sources)), np.int64))
-    return Estimate(float(value), float(low), float(high))
+        draws.append(values(counts))
+    ends = np.quantile(np.concatenate(draws, axis=1), [tail, 1 - tail], axis=1)
+    return [Estimate(*row) for row in np.stack([value, *ends], axis=1).tolist()]

@@ -162,11 +162,11 @@ def _calibrated_folds(
 
 
 def _same_sources(held: OutOfFold) -> tuple[str, ...]:
-    """Return the labels, and their families, that have photos of one source in several folds."""
-    folds = defaultdict[tuple[str, str], set[int]](set)
+    """Return the labels, and their families, with photos of a source that is in several folds."""
+    folds = defaultdict[str, set[int]](set)
     for photo, fold in zip(held.photos, held.folds.tolist(), strict=True):
-        folds[photo.label, photo.source].add(fold)
-    labels = {label for (label, _), numbers in folds.items() if len(numbers) > 1}
+        folds[photo.source].add(fold)
+    labels = {photo.label for photo in held.photos if len(folds[photo.source]) > 1}
     known = taxonomy_of(held.photos).labels
     return tuple(sorted(labels | {known[name].family or name for name in labels}))
 

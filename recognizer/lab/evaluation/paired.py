@@ -15,11 +15,11 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
-_METRICS: dict[str, Metric] = {  # in the order of the fields of PairedFigures
-    "average_precision": RankedCounts.average_precision,
-    # At the threshold that each bundle needs for the rate.
-    "recall": partial(RankedCounts.recall_at, rate=COMPARED_RATE),
-}
+# In the order of the fields of PairedFigures; recall at the threshold that each bundle needs.
+_METRICS: tuple[Metric, ...] = (
+    RankedCounts.average_precision,
+    partial(RankedCounts.recall_at, rate=COMPARED_RATE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,13 @@ def compare(
         used = target.positive | truth.negative
         positive, sources = target.positive[used], truth.sources[used]
         before, now = earlier[target.name][used], target.scores[used]
-        changes = {
-            name: PairedChange(
-                float(metric(rank(positive, before))),
-                float(metric(rank(positive, now))),
-                bootstrap(metric, positive, now, sources, against=before, rounds=rounds),
-            )
-            for name, metric in _METRICS.items()
-        }
+        drawn = bootstrap(_METRICS, positive, now, sources, against=before, rounds=rounds)
+        changes = [
+            PairedChange(*(float(metric(rank(positive, s))) for s in (before, now)), difference)
+            for metric, difference in zip(_METRICS, drawn, strict=True)
+        ]
         counts = int(positive.sum()), len(np.unique(sources[positive]))
-        found.append(PairedFigures(target.name, *counts, *changes.values()))
+        found.append(PairedFigures(target.name, *counts, *changes))
     return PairedEvaluation(
         bundle=titles[0],
         against=titles[1],

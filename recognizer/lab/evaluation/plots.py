@@ -75,9 +75,9 @@ def reliability(bins: Sequence[ReliabilityBin]) -> str:
         places = range(len(bins))
         of = [b.products for b in bins]
         axes.vlines(places, [e.low for e in of], [e.high for e in of], color=_COLOR)
-        axes.plot(places, [e.value for e in of], "o", color=_COLOR, label="observed, by source")
+        axes.plot(places, [e.value for e in of], "o", color=_COLOR, label="with a product")
         axes.plot(places, [b.mean_score for b in bins], "_", color=_CHOSEN, markersize=18)
-        axes.plot([], [], "_", color=_CHOSEN, label="predicted: the mean score")
+        axes.plot([], [], "_", color=_CHOSEN, label="mean score, no probability")
         words = [f"{b.low:g} to {b.high:g}\n{b.photos:,} ({b.sources})" for b in bins]
         axes.set_xticks(places, words, fontsize=8)
         axes.set(ylim=(-0.02, 1.02), ylabel="share with a product")

@@ -69,7 +69,7 @@ def measure_slices(
         precision = None
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]
-            precision = bootstrap(RankedCounts.average_precision, positive, scores[inside], of)
+            (precision,) = bootstrap([RankedCounts.average_precision], positive, scores[inside], of)
         false_leads = int(flagged[inside & truth.negative].sum())
         found.append((-false_leads, name, Slice(name, sides[0], sides[1], precision)))
     return tuple(row[2] for row in sorted(found))

@@ -57,12 +57,27 @@ SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
 def test_a_label_with_few_groups_trains_first_then_tests() -> None:
-    labels = ["bone"] * 3 + ["wood"] * 4 + ["shell"] * 5
-    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
+    labels = ["bone"] * 3 + ["wood"] * 4 + ["shell"] * 6
+    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9, 10]
     split = deal_to_splits([photo(i, label) for i, label in enumerate(labels)], groups, SHARES)
     assert set(split[:3]) == {"train"}
     assert set(split[3:7]) == {"train", "test"}
     assert set(split[7:]) == {"train", "test", "validation"}
+
+
+def test_at_least_half_of_a_labels_sources_train() -> None:
+    """However few photos they have: one of eight sources has all others' share of the test."""
+    sizes = [60, 2, 2, 1, 1, 1, 1, 1]
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(5):
+        photos = [photo(i, "reptile_leather") for i in range(len(groups))]
+        split = deal_to_splits(photos, groups, {"test": 0.1, "validation": 0.1}, seed)
+        sources = {
+            name: {g for g, s in zip(groups, split, strict=True) if s == name} for name in SHARES
+        }
+        assert len(sources["train"]) >= 4
+        assert sources["test"]
+        assert sources["validation"]
 
 
 def test_the_deal_does_not_depend_on_the_order() -> None:

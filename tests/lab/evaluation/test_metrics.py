@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from recognizer.lab.evaluation.figures import Target, Truth, operating_points
+from recognizer.intervals import share_by_source
+from recognizer.lab.evaluation.figures import Target, Truth, figures_of, operating_points
 from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, rank
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
@@ -62,21 +63,37 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     truth = np.arange(300) % 3 == 0
     before = rng.normal(size=300) + truth
     now = before + 0.1 * truth  # a little better on the same photos
-    metric, of = RankedCounts.average_precision, np.arange(300).astype(str)
-    paired = bootstrap(metric, truth, now, of, against=before, rounds=300)
-    one, other = (bootstrap(metric, truth, s, of, rounds=300) for s in (now, before))
+    metrics, of = [RankedCounts.average_precision], np.arange(300).astype(str)
+    (paired,) = bootstrap(metrics, truth, now, of, against=before, rounds=300)
+    one, other = (bootstrap(metrics, truth, s, of, rounds=300)[0] for s in (now, before))
     assert paired.value == pytest.approx(one.value - other.value)
     assert 0 < paired.low < paired.value < paired.high
     assert other.high > one.low  # apart, the two intervals could not tell them
 
 
-def test_the_interval_is_of_sources_and_of_one_there_is_none() -> None:
-    truth, of = np.arange(60) % 3 == 0, np.repeat([f"s{i}" for i in range(20)], 3)
-    scores = np.random.default_rng(0).normal(size=60) + truth
-    found = bootstrap(RankedCounts.average_precision, truth, scores, of)
-    assert 0 < found.low < found.value < found.high < 1
-    alone = bootstrap(RankedCounts.average_precision, truth, scores, np.where(truth, "one", of))
-    assert (alone.value, alone.low, alone.high) == (found.value, 0, 1)
+def test_the_interval_of_few_sources_says_nothing() -> None:
+    """They may all be alike: bootstrapping three, of which each has all, would promise 1 to 1."""
+    positive, scores = np.arange(60) < 30, np.arange(60)[::-1].astype(float)
+    of = np.array([f"n{i % 10}" for i in range(60)])
+    for few, low in ((5, 0), (6, 1)):
+        sources = np.where(positive, [f"p{i % few}" for i in range(60)], of)
+        (found,) = bootstrap([RankedCounts.average_precision], positive, scores, sources)
+        assert (found.value, found.low, found.high) == (1, low, 1)
+
+
+def test_recall_allows_for_the_threshold() -> None:
+    """Two of ten sources of negatives score high: without them most positives are over."""
+    rng = np.random.default_rng(0)
+    positive, sources = np.arange(400) < 200, (np.arange(400) // 20).astype(str)
+    high = np.isin(sources, ["18", "19"])
+    scores = rng.normal(size=400) + 2 * positive + 2 * high
+    truth = Truth(sources, sources, ~positive, load_taxonomy())
+    found = figures_of("", positive, scores, truth, rounds=200).recall[0.05]
+    over = scores[positive] > threshold_at_fpr(scores[~positive], 0.05)
+    fixed = share_by_source(over, sources[positive])
+    assert found.value == fixed.value
+    assert found.low <= fixed.low
+    assert found.high > fixed.high + 0.2
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:

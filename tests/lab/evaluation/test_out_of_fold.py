@@ -106,6 +106,17 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
     assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
 
 
+def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(
+    photos: list[Photo],
+) -> None:
+    """Networks that score its photos have seen others of their source."""
+    shared = [replace(p, source="s0") if p.label == "ivory_worked" else p for p in photos]
+    folds = np.where([p.label == "ivory_worked" for p in photos], np.arange(36) % 3, 0)
+    folds = np.where([p.source == "s0" for p in shared], folds, [int(p.source[1]) for p in shared])
+    found = measure_out_of_fold(predictions(shared, folds=np.int16(folds)), "x", rounds=20)
+    assert found.same_sources == ("ceramic", "ivory", "ivory_worked", "listing_other")
+
+
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     done = succeed("runs", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
