@@ -1,8 +1,11 @@
 """``recognizer runs``: what was trained, its figures, two runs compared."""
 
-from collections.abc import Mapping
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Annotated, Any
 
 from typer import Argument
@@ -58,31 +61,56 @@ def runs_command(
         print_figures(figures, as_json=as_json)
     else:
         with show_progress() as report:
-            table = [_describe(run, report) for run in given]
+            table = _list_runs(given, rounds, report)
         if as_json:
             print_json(table)
         else:
-            title, rows = counted(len(table), "run"), ([*row.values()] for row in table)
+            title, rows = counted(len(given), "run"), ([*row.values()] for row in table)
             print_table(title, [*table[0]], rows, _KEY)
 
 
-def _describe(run: Path, report: Any) -> dict[str, str]:
-    from recognizer.lab.evaluation import out_of_fold
+def _list_runs(runs: Sequence[Path], rounds: int, report: Any) -> list[dict[str, str]]:
+    """Describe each run, and at the end the mean of those that differ in their seed alone."""
+    from recognizer.lab.evaluation.out_of_fold import (
+        any_product_out_of_fold,
+        read_out_of_fold,
+        read_run,
+    )
 
-    about = out_of_fold.read_run(run)
+    table, figures = [], defaultdict[str, list[tuple[float, float]]](list)
+    for run in runs:
+        about = read_run(run)
+        row = _describe(run, about)
+        if (run / _OUT_OF_FOLD).is_file():
+            report(f"measuring {run}")
+            held = read_out_of_fold(run / _OUT_OF_FOLD)
+            found = any_product_out_of_fold(held, str(run), rounds=rounds)
+            if precision := found.average_precision:
+                recall = found.recall[0.01]
+                row |= {"AP": str(precision), "recall": str(recall)}
+                alike = json.dumps([{**about["recipe"], "seed": 0}, about["photos"]])
+                figures[alike].append((precision.value, recall.value))
+        table.append(row)
+    for alike, values in figures.items():
+        if len(values) > 1:
+            cells = (
+                f"{mean(column):.3f} ± {stdev(column):.3f}" for column in zip(*values, strict=True)
+            )
+            row = dict.fromkeys(table[0], "") | dict(zip(("AP", "recall"), cells, strict=True))
+            recipe = f"{json.loads(alike)[0]['name']}: mean ± deviation"
+            table.append(row | {"run": f"{len(values)} seeds", "recipe": recipe})
+    return table
+
+
+def _describe(run: Path, about: Mapping[str, Any]) -> dict[str, str]:
+    from recognizer.lab.training.config import changes_of
+
     recipe, photos = about["recipe"], about["recipe"]["photos"]
     words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
-    weights = _earlier(recipe)
-    words += f" from {weights}" if weights else ""
     drawn = f"{photos:,} photos" if photos else "frozen"
-    row = {"run": str(run), "recipe": f"{words}, {drawn}"}
+    row = {"run": str(run), "recipe": f"{words}, {drawn}", "--set": " ".join(changes_of(recipe))}
     row |= {"data": f"{len(about['labels'])} labels, {about['photos'][:8]}"}
     row |= dict.fromkeys(("AP", "recall", "finished", "took"), "-")
-    if (run / _OUT_OF_FOLD).is_file():
-        report(f"measuring {run}")
-        held = out_of_fold.read_out_of_fold(run / _OUT_OF_FOLD)
-        figures = out_of_fold.measure_out_of_fold(held, str(run), rounds=100).any_product
-        row |= {"AP": str(figures.average_precision), "recall": str(figures.recall[0.01])}
     if (run / _NETWORK).is_file():
         first, last = ((run / name).stat().st_mtime for name in (_RECIPE, _NETWORK))
         row["finished"] = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -49,6 +49,10 @@ def train_command(
         config = load_config(recipe, changes or ())
         output = output or Path("runs") / config.name
         opened = open_recipe(config, load_data(data), output)
+    trains = any(run.photos + run.finish.photos for run in config.runs.values())
+    trains |= config.weights == "none"  # its features are random ones
+    if any(c.partition("=")[0].strip() == "seed" for c in changes or ()) and not trains:
+        say("The seed changes nothing: the backbone stays as it is, and the head is a regression.")
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
         folds = opened.fold_count
@@ -95,6 +99,10 @@ def export_command(
         str | None,
         Option("--license", metavar="SPDX", help="Such as CC-BY-4.0.", show_default="not stated"),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "int8"] | None,
+        Option(help="Of the model's file.", show_default="int8 if it was measured to lose little"),
+    ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     from recognizer.model.folders import check_output
@@ -120,9 +128,8 @@ def export_command(
         gc.freeze()  # as above
         stage("reading the data")
         with (recipe := open_recipe(None, load_data(data), run)).cache:
-            release = export_bundle(
-                recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
-            )
+            how: Any = {"spdx_license": spdx_license, "precision": precision}
+            release = export_bundle(recipe, output, notes=text, on_stage=stage, **how)
     print_figures(release.test)
     print_figures(release.unseen)
     words = "what int8 loses was not measured: a fold has too few photos of each product"

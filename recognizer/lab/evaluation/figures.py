@@ -19,7 +19,7 @@ from recognizer.intervals import (
     share_by_source,
 )
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
-from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
+from recognizer.lab.evaluation.metrics import Metric, RankedCounts, bootstrap
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.policy.values import FALSE_POSITIVE_RATES
@@ -96,7 +96,7 @@ def figures_of(
     used, found, against = positive | truth.negative, scores[positive], scores[truth.negative]
     shown = positive[used], scores[used], truth.sources[used]
     at_rates = (partial(RankedCounts.recall_at, rate=rate) for rate in FALSE_POSITIVE_RATES)
-    metrics = [RankedCounts.average_precision, *at_rates]
+    metrics: list[Metric] = [RankedCounts.average_precision, *at_rates]
     precision, *drawn = bootstrap(metrics, *shown, rounds=rounds)
     recall = {}
     for rate, of_draws in zip(FALSE_POSITIVE_RATES, drawn, strict=True):

@@ -21,7 +21,8 @@ from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure
+from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure, targets
+from recognizer.lab.evaluation.figures import Figures, Truth, figures_of
 from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
@@ -112,6 +113,14 @@ def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
     bundle, photos, said, triages = _calibrated_folds(held, title)
     whole = measure(bundle, photos, said, triages, "out of fold", **how)
     return replace(whole, bundle=title, same_sources=_same_sources(held))
+
+
+def any_product_out_of_fold(held: OutOfFold, title: str, *, rounds: int = 1000) -> Figures:
+    """Measure any product alone, as :func:`measure_out_of_fold` does."""
+    bundle, photos, said, _ = _calibrated_folds(held, title)
+    truth = Truth.of(photos)
+    target = targets(bundle, truth, said)[0]
+    return figures_of(target.name, target.positive, target.scores, truth, rounds=rounds)
 
 
 def compare_out_of_fold(

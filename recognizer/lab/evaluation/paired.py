@@ -81,8 +81,9 @@ def compare(
         positive, sources = target.positive[used], truth.sources[used]
         before, now = earlier[target.name][used], target.scores[used]
         drawn = bootstrap(_METRICS, positive, now, sources, against=before, rounds=rounds)
+        ranked = rank(positive, before), rank(positive, now)
         changes = [
-            PairedChange(*(float(metric(rank(positive, s))) for s in (before, now)), difference)
+            PairedChange(float(metric(ranked[0])), float(metric(ranked[1])), difference)
             for metric, difference in zip(_METRICS, drawn, strict=True)
         ]
         counts = int(positive.sum()), len(np.unique(sources[positive]))

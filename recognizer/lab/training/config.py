@@ -1,5 +1,6 @@
 """The recipe of a model, a TOML file; unknown keys and values out of range are errors."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -128,6 +129,25 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         if new and isinstance(new, dict) and isinstance(old := values.get(key), dict):
             changed[key] = _changed(old, new)
     return changed
+
+
+def differences(recipe: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> list[str]:
+    """Return ``KEY=VALUE`` for each key of a recipe whose value another one does not have."""
+    found = []
+    for key, value in recipe.items():
+        if isinstance(value, Mapping) and isinstance(theirs := other.get(key), Mapping):
+            found += differences(value, theirs, f"{within}{key}.")
+        elif key not in other or value != other[key]:
+            found.append(f"{within}{key}={json.dumps(value)}")
+    return found
+
+
+def changes_of(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which a recipe differs from the package's of its name, or the defaults."""
+    carried = recipe["name"] in carried_recipes()
+    base = load_config(recipe["name"]) if carried else TrainingConfig()
+    theirs = msgspec.to_builtins(base) | {"name": recipe["name"]}
+    return differences({key: recipe[key] for key in recipe if key in theirs}, theirs)
 
 
 def carried_recipes() -> dict[str, Path]:

@@ -97,13 +97,15 @@ def export_bundle(
     *,
     notes: str = "",
     spdx_license: str | None = None,
+    precision: str | None = None,
     rounds: int = 1000,
     on_stage: Callable[..., None] = lambda words, done=None, of=None: None,
 ) -> Release:
     """Write the bundle of a recipe that was trained, at the end; an earlier one is an error.
 
     The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
-    card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
+    card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap. ``precision``,
+    ``int8`` or ``fp32``, is by default int8 if it was measured to lose little.
     """
     title, held = check_output(output, is_export=True), answers(recipe)
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
@@ -123,7 +125,8 @@ def export_bundle(
         # The features of a network that stays as it is are in the cache.
         said = torch_log_odds(network, lambda one: frozen_logits([one], compared, recipe.cache)[0])
         proof = parity(said, files["fp32"], files["int8"], recipe.cache.squares(compared))
-        precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
+        loses_little = bool(lost) and np.mean([*lost.values()]) <= _MAX_LOSS
+        precision = precision or ("int8" if loses_little else "fp32")
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)

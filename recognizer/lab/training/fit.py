@@ -37,6 +37,7 @@ from recognizer.lab.training.model import (
 from recognizer.lab.training.weights import earlier_head
 
 CHECKPOINT = "checkpoint.pt"
+STEPS_FILE = "steps.csv"  # a line for each step of a run
 
 _MAX_GRADIENT = 2.0  # a longer one is shortened
 _AVERAGE = 0.998  # decay of the averaged weights, per step
@@ -102,12 +103,13 @@ class Run:
         self.averaged = {n: p.clone() for n, p in self.start.items()}
         self.optimizer = _optimizer(network, config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.step = 0
+        self.step, self.lines = 0, ["step,loss,learning_rate"]
         if (path := folder / CHECKPOINT).exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.averaged, self.step = state["averaged"], state["step"]
+            self.lines = state.get("lines", self.lines)
 
     def train(
         self, on_progress: Callable[[Progress], None] = lambda _: None
@@ -172,6 +174,7 @@ class Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT)
         self.optimizer.step()
         self.step += 1
+        self.lines.append(f"{self.step},{total:.6g},{self.optimizer.param_groups[-1]['lr']:.6g}")
         decay = min(_AVERAGE, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, value in self.network.named_parameters():
@@ -194,9 +197,11 @@ class Run:
             "averaged": self.averaged,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
+            "lines": self.lines,
         }
         torch.save(state, self.folder / f"{CHECKPOINT}.part")
         os.replace(self.folder / f"{CHECKPOINT}.part", self.folder / CHECKPOINT)
+        (self.folder / STEPS_FILE).write_text("\n".join([*self.lines, ""]), "utf-8")
 
 
 @dataclass(frozen=True, slots=True)

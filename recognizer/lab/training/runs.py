@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +39,7 @@ from recognizer.lab.training.cascade import (
     set_gate,
     teacher_logits,
 )
-from recognizer.lab.training.config import TrainingConfig, config_from_dict
+from recognizer.lab.training.config import TrainingConfig, config_from_dict, differences
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
@@ -103,7 +104,7 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
     if len(labels) < 2:
         raise TrainingError(f"{len(labels)} labels to train on; at least 2 are needed")
     path = folder / RECIPE_FILE
-    state = {
+    state: dict[str, Any] = {
         "recipe": msgspec.to_builtins(config),
         "labels": labels,
         "photos": fingerprint(p for p in photos if p.split == "train"),
@@ -114,6 +115,8 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
             words = " and ".join(_CHANGED[key] for key in others)
+            if theirs := differences(its["recipe"], state["recipe"]):
+                words += f" (there {', '.join(theirs)})"
             raise TrainingError(f"{folder} belongs to {words}: {advice}")
     elif (folder / DESCRIPTION_FILE).exists():
         raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")

@@ -62,6 +62,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
         assert words in card
     assert recognizer.bundle.model.sha256[:16] in card
     assert "What int8 loses was\nnot measured" in card
+    assert release.precision == "fp32"  # as it was not measured
     assert "started from" not in card
     assert "chosen" not in card
     about = describe_network(trained.config, trained.labels)

@@ -1,3 +1,4 @@
+import csv
 import itertools
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert [(p.photos, p.loss is None) for p in said[:2]] == [(24, True), (32, False)]
     assert [p.step for p in said] == [3, 4, 5]
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    unbroken, joined = ((tmp_path / n / "steps.csv").read_text() for n in ("whole", "stopped"))
+    assert unbroken == joined
+    rows = [*csv.DictReader(unbroken.splitlines())]
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert all(float(row["loss"]) > 0 and float(row["learning_rate"]) > 0 for row in rows)
     again = run(config, train, cache, tmp_path / "stopped")  # it is finished
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     other = run(small_config(photos=40, seed=1), train, cache, tmp_path / "other")

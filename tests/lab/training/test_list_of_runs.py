@@ -33,5 +33,20 @@ def test_runs_are_listed(
     assert "2 runs" in (shown := succeed("runs").stdout)
     assert "test_efficientnet" in shown
     assert "missing" in refuse("runs", "runs/a", "runs/b", "missing").stderr
+    assert "photos=0" in first["--set"].split()
     shutil.rmtree("runs/b")
+    for seed in (1, 2):
+        shutil.copytree("runs/a", f"runs/{seed}")
+        about = json.loads((path := Path(f"runs/{seed}/recipe.json")).read_text())
+        about["recipe"]["seed"] = seed
+        path.write_text(json.dumps(about))
+    *_, last, together = json.loads(succeed("runs", "--json").stdout)
+    assert "seed=2" not in last["--set"]  # runs/a comes last
+    ap = float(last["AP"].split()[0])
+    assert (together["run"], together["AP"]) == ("3 seeds", f"{ap:.3f} ± 0.000")
+    for seed in (1, 2):
+        shutil.rmtree(f"runs/{seed}")
     assert succeed("runs").stdout.split()[:2] == ["1", "run"]
+    shown = json.loads(succeed("runs", "runs/a", "--json").stdout)["out of fold"]["any_product"]
+    assert first["AP"].startswith(f"{shown['average_precision']['value']:.3f} (")
+    assert first["AP"].endswith(f"-{shown['average_precision']['high']:.2f})")

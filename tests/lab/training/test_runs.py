@@ -129,7 +129,7 @@ def test_another_recipe_or_other_photos_do_not_go_on(
     other = msgspec.structs.replace(trained.config, learning_rate=0.1)
     fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
     for config, photos, words in (
-        (other, split, "belongs to another recipe: choose another folder, or delete it"),
+        (other, split, r"to another recipe \(there learning_rate=0\.\d+\): choose another folder"),
         (trained.config, fewer, "belongs to other photos: choose another folder, or delete it"),
         (other, [p for p in split if p.label == "ceramic"], "1 labels to train on; at least 2"),
         (None, fewer, "belongs to other photos: give the data that it was trained with"),  # export
