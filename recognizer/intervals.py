@@ -50,40 +50,30 @@ def weighted_count(counts: Mapping[float, int]) -> Estimate:
     return Estimate(float(value), low, max(high, of_none))
 
 
-def effective_photos(
-    over: NDArray[np.bool_], sources: NDArray[np.str_], groups: NDArray[np.str_]
-) -> float:
+def effective_photos(hits: NDArray[np.bool_], sources: NDArray[np.str_]) -> float:
     """Return how many independent photos say as much as N photos of which some share a source.
 
-    The smaller of two estimates, pooled over thresholds of ``over``, (thresholds, N), and within
-    ``groups``, (N,): by how much hits vary among sources (Korn and Graubard, 1998), and by how
-    alike two photos of a source are (analysis of variance). Of fewer than six sources, which say
-    nothing of it, they are at most n^2 / sum(m^2) with m photos each (Kish, 1965).
+    The smaller of two estimates: by how much ``hits``, (N,), vary among sources (Korn and Graubard,
+    1998), and by how alike two photos of a source are (analysis of variance). Of fewer than six
+    sources, which say nothing of it, they are at most n^2 / sum(m^2) with m photos each (Kish).
     """
-    between = within = size = correlation = drawn = spread = degrees = degrees_within = 0.0
-    for group in np.unique(groups):
-        own = groups == group
-        _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
-        hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
-        mean = hits.sum(axis=1, keepdims=True) / n.sum()
-        between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
-        within += float((hits * (1 - hits / n)).sum()) / len(over)
-        drawn += float((mean * (1 - mean)).sum()) * n.sum()
-        spread += float(((hits - mean * n) ** 2).sum())
-        degrees += len(n) - 1
-        degrees_within += int(n.sum()) - len(n)
-        size += n.sum() - (n**2).sum() / n.sum()
-    if degrees and degrees_within and between + within:
-        between, within, size = between / degrees, within / degrees_within, size / degrees
-        correlation = np.clip((between - within) / (between + (size - 1) * within), 0, 1)
-    _, photos = np.unique(sources, return_counts=True)
-    alike = len(sources) ** 2 / (photos**2).sum()
-    design = max(1 + (len(sources) / alike - 1) * correlation, spread / drawn if drawn else 1)
-    number = len(sources) / design
+    _, place, n = np.unique(sources, return_inverse=True, return_counts=True)
+    own, mean, total = np.bincount(place, weights=hits), float(hits.mean()), len(hits)
+    alike, degrees = total**2 / float((n**2).sum()), len(n) - 1
+    drawn = mean * (1 - mean) * total
+    spread = float(((own - mean * n) ** 2).sum()) / drawn if drawn else 1.0
+    correlation = 0.0
+    if drawn and degrees and total > len(n):
+        between = float((n * (own / n - mean) ** 2).sum()) / degrees
+        within = float((own * (1 - own / n)).sum()) / (total - len(n))
+        size = (total - total / alike) / degrees
+        correlation = min(max((between - within) / (between + (size - 1) * within), 0.0), 1.0)
+    design = max(1 + (total / alike - 1) * correlation, spread)
+    number = total / design
     if design > 1:  # few sources say little of how alike photos are
         tail = (1 + JOINT_CONFIDENCE) / 2
         number *= (special.ndtri(tail) / special.stdtrit(degrees, tail)) ** 2
-    return float(number if len(photos) >= MIN_SOURCES else min(number, alike))
+    return float(number if len(n) >= MIN_SOURCES else min(number, alike))
 
 
 def share_by_source(
@@ -93,7 +83,7 @@ def share_by_source(
 
     It is the exact interval of :func:`effective_photos`; photos of one source count as one photo.
     """
-    number = effective_photos(hits[None], sources, np.zeros(len(hits), np.str_))
+    number = effective_photos(hits, sources)
     return share(float(hits.mean()) * number, number, confidence)
 
 

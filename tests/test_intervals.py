@@ -56,15 +56,14 @@ def test_a_weighted_count_has_the_interval_of_fay_and_feuer(found):
 
 def test_photos_of_one_source_count_as_few_photos():
     sources = np.array([f"s{i // 10}" for i in range(100)])
-    groups = np.zeros(100).astype(str)
-    alike = (np.arange(100) // 10 % 2 == 0)[None]  # all photos of a source score the same
-    apart = (np.arange(100) % 2 == 0)[None]
+    alike = np.arange(100) // 10 % 2 == 0  # all photos of a source score the same
+    apart = np.arange(100) % 2 == 0
     student = norm.isf(0.0125) / t.isf(0.0125, 9)
-    assert effective_photos(alike, sources, groups) == pytest.approx(10 * student**2)
-    assert effective_photos(apart, sources, groups) == 100
-    drawn = np.random.default_rng(0).random((1, 600)) < 0.3
+    assert effective_photos(alike, sources) == pytest.approx(10 * student**2)
+    assert effective_photos(apart, sources) == 100
+    drawn = np.random.default_rng(0).random(600) < 0.3
     many = np.repeat(np.arange(60), 10).astype(str)
-    assert effective_photos(drawn, many, np.zeros(600, np.str_)) > 450
+    assert effective_photos(drawn, many) > 450
     # If one has most of what was seen, the interval holds what the others say, too.
     hits = np.r_[np.arange(60) < 20, np.arange(2000) % 160 == 0]
     sources = np.r_[np.zeros(60), 1 + np.arange(2000) // 20].astype(str)

@@ -1,18 +1,17 @@
-"""``recognizer dataset``: split, check and correct labelled photos."""
+"""``recognizer dataset``: split labelled photos, and check them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from recognizer._files import make_folder
+from recognizer._files import make_folder, require_page
 from recognizer.cli import options
 from recognizer.cli.progress import print_table, require_none_failed, say, show_progress, shown
 from recognizer.errors import DatasetError, UsageError, counted
@@ -22,7 +21,11 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20  # files that are printed; the rest is counted
 
-app = options.group("Split labelled photos, check them, correct their labels.")
+PairsOption = Annotated[
+    Path | None, Option(metavar="PAGE.html", help="Write the most similar photos across splits.")
+]
+
+app = options.group("Split labelled photos, and check them.")
 
 
 @app.command()
@@ -40,20 +43,23 @@ def split(
         float, Option(help="The share of validation, for `thresholds`.", min=0, max=0.9)
     ] = 0.0,
     seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
+    pairs: PairsOption = None,
 ) -> None:
     """Split labelled photos into train and test; write a manifest.
 
     FOLDER has a folder for each label, and in it one for each source; or it is a CSV table with the
     columns file, label and source. No source is in two splits, nor are near-copies; each label has
-    its share of each split, as far as its sources allow. The photos stay where they are. The same
-    data and seed give the same split. The exit code is 3 if some photos had to be left out.
+    its share of each split, as far as its sources allow, and at least half of its sources in train.
+    Photos of different splits that look alike to the model are named. The photos stay where they
+    are. The same data and seed give the same split. The exit code is 3 if some photos had to be
+    left out.
     """
     from recognizer.lab.dataset.layouts import read_collection
     from recognizer.lab.dataset.manifest import LABELS, write_manifest
     from recognizer.lab.dataset.new_manifest import make_manifest
 
-    pairs = [text.partition("=") for text in rename or ()]
-    if wrong := [old + equals for old, equals, _ in pairs if not old or not equals]:
+    renames = [text.partition("=") for text in rename or ()]
+    if wrong := [old + equals for old, equals, _ in renames if not old or not equals]:
         raise UsageError(f"--rename {wrong[0]}: write OLD=NEW")
     if test + validation >= 1:
         raise UsageError(
@@ -64,7 +70,7 @@ def split(
     with show_progress() as report:
         made = make_manifest(
             found,
-            renamed={old: new for old, _, new in pairs},
+            renamed={old: new for old, _, new in renames},
             shares={"test": test, "validation": validation},
             seed=seed,
             on_progress=partial(report, "reading photos"),
@@ -77,6 +83,7 @@ def split(
     for warning in made.warnings:
         typer.echo(f"Warning: {shown(warning)}")
     say(f"Wrote {path}")
+    _compare_splits(made.photos, pairs)
     more = len(made.left_out) - MAX_SHOWN
     lines = [*made.left_out[:MAX_SHOWN], *([f"{more} more"] if more > 0 else [])]
     require_none_failed(f"Left out: {line}" for line in lines)
@@ -110,40 +117,29 @@ def print_counts(photos: Sequence[Photo]) -> None:
 
 
 @app.command()
-def correct(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="Labelled photos with a manifest.")],
-    tables: Annotated[
-        list[Path], Argument(metavar="TABLE.csv", help="Tables of corrections; the last one wins.")
-    ],
-    output: Annotated[Path, options.output_option("The folder of the corrected manifest.csv.")],
-) -> None:
-    """Write a manifest with corrected labels.
-
-    A table has the columns sha256 or file, label (the right one, or exclude) and reason. The photos
-    stay where they are.
-    """
-    from recognizer.lab.dataset.manifest import correct_labels
-
-    _check_output(output)
-    for table, count in correct_labels(folder, tables, output).items():
-        say(f"{table}: corrected {counted(count, 'photo')}")
-    say(f"Wrote {output / 'manifest.csv'}")
-
-
-@app.command()
 def check(
     data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
+    folds: Annotated[
+        Path | None,
+        Option(metavar="TABLE.csv", help="Sources that stay together, and their folds."),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        Option(metavar="PAGE.html", help="Write the most similar photos across splits."),
+    ] = None,
 ) -> None:
     """Check manifests and splits, and what gives products away.
 
-    Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
-    and near-duplicates across splits; the exit code is then 2. Also how well size, format or JPEG
-    tables of training files alone tell products from others, and products of one source.
+    Prints missing, changed or undecodable files, unknown labels, sources or groups in test and
+    another split, and near-duplicates across splits; the exit code is then 2. Also photos that look
+    alike to the model across splits, how well size, format or JPEG tables of training files alone
+    tell products from others, and products of one source.
     """
     from recognizer.lab.dataset.check import check_data, warn_of_sources
 
+    options.require_extra("lab", "sklearn")
     with show_progress() as report:
-        photos, problems = check_data(data, partial(report, "reading photos"))
+        photos, problems = check_data(data, partial(report, "reading photos"), folds)
     print_counts(photos)
     for line in problems:
         typer.echo(shown(line))
@@ -151,29 +147,47 @@ def check(
         typer.echo(f"Warning: {shown(line)}")
     files, found = counted(len(photos), "photo"), counted(len(problems), "problem")
     typer.echo(f"Checked files, labels, sources and near-duplicates of {files}: {found}")
-    if problems or find_spec("sklearn") is None:
-        needed = "a dataset without problems" if problems else "the extra lab"
-        typer.echo(f"Shortcuts were not looked for: this needs {needed}")
-        if problems:
-            raise DatasetError(f"{found}, listed above")
-        return
+    if problems:
+        raise DatasetError(f"{found}, listed above: mend them, and check again for shortcuts")
+    _compare_splits(photos, pairs)
     with show_progress() as report:
-        from recognizer.lab.dataset import shortcuts
+        from recognizer.lab.dataset.shortcuts import MAX_AUC, measure_shortcuts
 
         learned = [photo for photo in photos if photo.split == "train"]
-        measured = shortcuts.measure_shortcuts(learned, partial(report, "looking for shortcuts"))
+        measured = measure_shortcuts(learned, partial(report, "looking for shortcuts"))
     if not measured:
-        typer.echo(
-            f"Shortcuts were not looked for: this needs {shortcuts.MIN_PHOTOS} training photos of "
-            f"{shortcuts.MIN_SOURCES} sources with a product, and as many without one"
-        )
-    else:
-        print_table(
-            "How well training files alone give products away, sources left out (0.5: not at all)",
-            ("property", "AUC", "most of", "AUC"),
-            ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in measured),
-            text_columns=(0, 2),
-        )
+        typer.echo("Shortcuts were not looked for: there are too few training photos or sources")
+        return
+    print_table(
+        "How well training files alone give products away, sources left out (0.5: not at all)",
+        ("property", "AUC"),
+        ([s.name, f"{s.auc:.2f}"] for s in measured),
+    )
     for one in measured:
-        if one.auc > shortcuts.MAX_AUC:
+        if one.auc > MAX_AUC:
             typer.echo(f"Warning: {one.name}: a model can learn it instead of the product")
+
+
+def _compare_splits(photos: Sequence[Photo], page: Path | None) -> None:
+    if page is not None:
+        require_page(page)
+    with show_progress() as report:
+        from recognizer.engine import Recognizer
+        from recognizer.lab.dataset import similar
+
+        comparing = partial(report, "comparing photos across splits")
+        embeddings = similar.embed_photos(Recognizer.load(), photos, comparing)
+        found = similar.nearest_pairs(embeddings, [photo.split for photo in photos])
+        if page is not None:
+            similar.write_pairs(page, photos, found)
+    near = [pair for pair in found if pair.cosine >= similar.COPY_COSINE]
+    for cosine, *both in near[:MAX_SHOWN]:
+        names = " and ".join(f"{photos[i].path} ({photos[i].split})" for i in both)
+        typer.echo(f"Warning: perhaps a crop or a copy (cosine {cosine:.3f}): {shown(names)}")
+    if found:
+        typer.echo(
+            f"Nearest embeddings across splits: {found[0].cosine:.3f}; {len(near)} of "
+            f"{similar.COPY_COSINE} and more"
+        )
+    if page is not None:
+        say(f"Wrote {page}")

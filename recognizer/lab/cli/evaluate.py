@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from recognizer._files import parquet_library, require_own, require_page
+from recognizer._files import require_own, require_page
 from recognizer.cli import options
-from recognizer.cli.options import output_option, print_json, require_extra, to_json
+from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_wide, say, show_progress
 from recognizer.errors import UsageError
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from recognizer.lab.evaluation.paired import PairedEvaluation
 
 PrevalenceOption = Annotated[
-    float, Option(help="The share of photos with a product at which precision is stated.")
+    float,
+    Option(help="The share of photos with a product at which precision is stated.", min=0, max=1),
 ]
 ByOption = Annotated[
     list[str] | None,
@@ -27,6 +28,14 @@ ByOption = Annotated[
         metavar="KEY",
         help="Also a table by source, label, a column of the manifest, or a CSV file of source and "
         "slice; repeatable.",
+    ),
+]
+LooksOption = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE.csv",
+        help="Where looks at the test split are counted.",
+        show_default="looks.csv in the first folder of data",
     ),
 ]
 RoundsOption = Annotated[int, Option(help="Bootstrap rounds.", min=1)]
@@ -38,7 +47,7 @@ def evaluate_command(
     split: Annotated[
         options.Split, Option(help="The photos to measure on; all, if training saw none of them.")
     ] = "test",
-    output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
+    output: Annotated[Path | None, output_option("Write an HTML report, with the errors.")] = None,
     predictions: Annotated[
         Path | None, Option(metavar="FILE.parquet", help="Write a row of scores for each photo.")
     ] = None,
@@ -48,10 +57,9 @@ def evaluate_command(
     ] = None,
     by: ByOption = None,
     rounds: RoundsOption = 1000,
+    looks: LooksOption = None,
+    purpose: Annotated[str, Option(help="Why you look at the test split, for --looks.")] = "",
     *,
-    as_stored: Annotated[
-        bool, Option("--as-stored", help="Score files as stored, not at one size and quality.")
-    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure a model on labelled photos that it never saw, by itself or against another one.
@@ -64,55 +72,49 @@ def evaluate_command(
     require_extra("lab", "matplotlib", "sklearn")
     if against and (output or predictions or by):
         raise UsageError("give only one of --against, and --by, --output or --predictions")
-    if not 0 < prevalence < 1:
-        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     if output is not None:  # before minutes of work
         require_page(output)
-        if output.suffix.lower() not in {".html", ".htm"}:
-            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
-        parquet_library()
-        if predictions.suffix.lower() != ".parquet":
-            raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
     figures: Any
-    written: list[Path] = []
     with show_progress() as report:
         from recognizer.engine import Recognizer
         from recognizer.lab.dataset.manifest import load_data
-        from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
-        from recognizer.lab.evaluation.html_report import write_predictions, write_report
+        from recognizer.lab.evaluation import evaluate as evaluation
+        from recognizer.lab.evaluation import html_report
+        from recognizer.lab.evaluation.looks import LOOKS_FILE, record_look
         from recognizer.lab.evaluation.paired import compare
 
         report("reading the data")
-        recognizer = Recognizer.load(bundle)
-        photos = photos_of_split(load_data(data, recognizer.bundle.taxonomy), split)
+        recognizers = [Recognizer.load(name) for name in (bundle, *([against] if against else []))]
+        bundles = [recognizer.bundle for recognizer in recognizers]
+        every = load_data(data, bundles[0].taxonomy)
+        photos = evaluation.photos_of_split(every, split)
+        if split == "test":
+            names = " and ".join(one.title for one in bundles)
+            count = record_look(looks or data[0] / LOOKS_FILE, photos, names, purpose)
+            say(f"Look {count} at this test split: it does not measure what is chosen by it")
         if against:
-            other = Recognizer.load(against)
             scored = [
-                score_photos(one, photos, partial(report, one.bundle.title), as_stored=as_stored)
-                for one in (recognizer, other)
+                evaluation.score_photos(one, photos, partial(report, one.bundle.title))
+                for one in recognizers
             ]
             report("comparing")
-            bundles = recognizer.bundle, other.bundle
-            figures = compare(*bundles, split, photos, *scored, rounds=rounds)
+            figures = compare(bundles[0], bundles[1], split, photos, *scored, rounds=rounds)
         else:
             how: Any = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
-            measured = evaluate(recognizer, photos, split, report, as_stored=as_stored, **how)
+            measured = evaluation.evaluate(recognizers[0], photos, split, report, **how)
             figures = measured.evaluation
+            report("writing")
             if output is not None:
-                report("writing the report")
-                write_report(output, recognizer, measured)
-                beside = output.with_suffix(".json")
-                beside.write_text(to_json({split: figures}), encoding="utf-8")
-                written += [output, beside]
+                learned = [p for p in every if p.split == "train" and split != "all"]
+                sight = html_report.sight_of_bundle(recognizers[0], learned)
+                html_report.write_report(output, bundles[0], measured, lambda _: sight)
             if predictions is not None:
-                report("writing the predictions")
-                write_predictions(measured, predictions)
-                written.append(predictions)
+                html_report.write_predictions(measured, predictions)
     print_figures(figures, as_json=as_json)
-    if written:
-        say(f"Wrote {', '.join(map(str, written))}")
+    if written := [str(path) for path in (output, predictions) if path is not None]:
+        say(f"Wrote {', '.join(written)}")
 
 
 def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = False) -> None:
@@ -120,7 +122,7 @@ def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = Fal
     from rich.markdown import Markdown
 
     from recognizer.lab.evaluation.evaluate import Evaluation
-    from recognizer.lab.evaluation.templates import render
+    from recognizer.lab.templates import render
 
     is_one = isinstance(figures, Evaluation)
     if as_json:

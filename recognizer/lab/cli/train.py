@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,11 +12,10 @@ from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
 from recognizer.cli.progress import say, show_progress
 from recognizer.errors import UsageError
+from recognizer.lab.cli.evaluate import LooksOption
 
 if TYPE_CHECKING:
     from recognizer.lab.training.fit import Stage
-
-_LICENSE = r"\(*[A-Za-z0-9][A-Za-z0-9.+:-]*\)*"  # its SPDX identifier, or LicenseRef-NAME
 
 
 def train_command(
@@ -43,7 +41,6 @@ def train_command(
         from recognizer.lab.dataset.manifest import load_data
         from recognizer.lab.training.config import load_config
         from recognizer.lab.training.runs import open_recipe, train_recipe
-        from recognizer.lab.training.weights import earlier_head
 
         gc.freeze()  # what is imported stays: to look through it, also at the end, takes seconds
         config = load_config(recipe, changes or ())
@@ -61,10 +58,6 @@ def train_command(
             f"{config.backbone} at {config.input_size} pixels, {folds + 1} runs "
             f"({folds} folds left out in turn)"
         )
-        if (earlier := earlier_head(config, opened.labels)) is not None:
-            labels = int(earlier.known.sum())
-            words = f"For {labels} labels, the head begins as the mean of a new one and that of"
-            say(f"{words} {config.weights}")
         if not has_test:
             say(
                 "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "
@@ -103,18 +96,13 @@ def export_command(
         Literal["fp32", "int8"] | None,
         Option(help="Of the model's file.", show_default="int8 if it was measured to lose little"),
     ] = None,
+    looks: LooksOption = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     from recognizer.model.folders import check_output
 
     require_extra("lab")
     check_output(output, is_export=True)
-    expression = rf"{_LICENSE}( (AND|OR|WITH) {_LICENSE})*"
-    if spdx_license is not None and not re.fullmatch(expression, spdx_license):
-        raise UsageError(
-            f"--license {spdx_license}: not an SPDX expression; write CC-BY-4.0, for example, or "
-            "'MIT OR Apache-2.0', or LicenseRef-Proprietary for terms of your own"
-        )
     try:
         text = notes.read_text(encoding="utf-8") if notes else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -122,6 +110,7 @@ def export_command(
     with show_progress(every=0) as stage:
         from recognizer.lab.cli.evaluate import print_figures
         from recognizer.lab.dataset.manifest import load_data
+        from recognizer.lab.evaluation.looks import LOOKS_FILE
         from recognizer.lab.training.export import export_bundle
         from recognizer.lab.training.runs import open_recipe
 
@@ -129,6 +118,7 @@ def export_command(
         stage("reading the data")
         with (recipe := open_recipe(None, load_data(data), run)).cache:
             how: Any = {"spdx_license": spdx_license, "precision": precision}
+            how["looks"] = looks or data[0] / LOOKS_FILE
             release = export_bundle(recipe, output, notes=text, on_stage=stage, **how)
     print_figures(release.test)
     print_figures(release.unseen)

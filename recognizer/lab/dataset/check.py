@@ -1,13 +1,13 @@
 """Check that a manifest is true and that its splits are apart.
 
-A test photo with a copy in training measures memory. Near-copies are found as when a manifest is
-made; crops and other views of one object are not.
+A test photo with a copy in training measures memory.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from recognizer.lab.dataset.folds import read_folds
 from recognizer.lab.dataset.manifest import (
     Photo,
     copies_of,
@@ -18,17 +18,23 @@ from recognizer.lab.dataset.manifest import (
 
 
 def check_data(
-    folders: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, of: None
+    folders: Sequence[Path],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    folds: Path | None = None,
 ) -> tuple[list[Photo], list[str]]:
     """Check each data folder, and all of them together; a DatasetError if one has no photos.
 
     Returns the photos of all rows that could be read, and a line for each thing that is wrong.
+    ``folds`` is a table of groups of sources, for :func:`read_folds`.
     """
     taxonomy = folder_taxonomy(*folders)
     rows = [row for folder in folders for row in data_rows(folder, taxonomy)]
     photos = [row for row in rows if isinstance(row, Photo)]
     problems = [row for row in rows if isinstance(row, str)]
     problems += _contradictions(photos)
+    if folds is not None:
+        groups = {source: group for source, (group, _) in read_folds(folds).items()}
+        problems += _torn(photos, "group", [groups.get(p.source, "") for p in photos])
     hashes: list[str | None] = []
     looks = hash_photos([photo.path for photo in photos], on_progress)
     for photo, look in zip(photos, looks, strict=True):
@@ -63,15 +69,20 @@ def warn_of_sources(photos: Sequence[Photo]) -> list[str]:
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
     rows: defaultdict[str, list[Photo]] = defaultdict(list)
-    splits: defaultdict[str, set[str]] = defaultdict(set)
     for photo in photos:
         rows[photo.sha256].append(photo)
-        splits[photo.source].add(photo.split)
     for found in rows.values():
         if len(found) > 1:
             as_what = "; ".join(sorted({f"{p.label}, {p.split}" for p in found}))
             yield f"{found[0].path} is listed {len(found)} times ({as_what})"
-    for source, where in splits.items():
-        if "test" in where and len(where) > 1:
+    yield from _torn(photos, "source", [photo.source for photo in photos])
+
+
+def _torn(photos: Sequence[Photo], what: str, names: Sequence[str]) -> Iterator[str]:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for photo, name in zip(photos, names, strict=True):
+        splits[name].add(photo.split)
+    for name, where in splits.items():
+        if name and "test" in where and len(where) > 1:
             seen = ", ".join(sorted(where - {"test"}))
-            yield f"the source {source} is in test and in {seen}; keep a source in one of them"
+            yield f"the {what} {name} is in test and in {seen}; keep a {what} in one of them"

@@ -3,7 +3,6 @@
 No image is opened.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -53,43 +52,23 @@ def read_collection(place: str | Path) -> Collection:
     except OSError as error:
         raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
     if not collection.entries:
-        why = ": " + "; ".join(collection.left_out[:3]) if collection.left_out else ""
-        raise DatasetError(f"{place}: {collection.layout}, but no photo with a label{why}")
+        why = "; ".join(collection.left_out[:3]) or "each belongs into a folder named after it"
+        raise DatasetError(f"{place}: {collection.layout}, but no photo with a label: {why}")
     return collection
 
 
 def _read_folders(collection: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
-    root = collection.root
-    visible = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
-    inside = [path for path in visible if path.is_dir() and not path.name.startswith("_")]
-    if loose := [p for p in visible if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]:
-        raise DatasetError(
-            f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
-            f"folder named after its label, or list them in {root / MANIFEST} with the columns "
-            "file, label and source"
-        )
+    inside = [p for p in sorted(collection.root.iterdir()) if p.is_dir() and p.name[0] not in "._"]
     has_splits = bool(inside) and all(p.name.lower() in _SPLIT_FOLDERS for p in inside)
-    others = [*_add_photos(inside if has_splits else [root], collection)]
     if has_splits:
         collection.notes.append(
             "The splits that the data came with were not used: sources may be in several"
         )
-    if others:
-        collection.notes.append(
-            f"Skipped {len(others)} files that are not images by their name, as "
-            f"{others[0].relative_to(root)}"
-        )
-
-
-def _add_photos(shelves: list[Path], collection: Collection) -> Iterator[Path]:
-    """Add the photos in the folders of labels; yield all other files."""
-    for shelf in shelves:
+    for shelf in inside if has_splits else [collection.root]:
         for label, folder, path in label_folders(shelf):
             if path.suffix.lower() in PHOTO_SUFFIXES:
                 collection.entries.append(CollectionEntry(path, label, folder))
-            else:
-                yield path
 
 
 def _read_table(table: Path, collection: Collection) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import CsvRows, make_folder, replacing
+from recognizer._files import CsvRows, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
@@ -274,71 +274,18 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     return sha256("\n".join(rows).encode()).hexdigest()
 
 
-_EXCLUDE = "exclude"  # in a table of corrections: no label fits
-
-
-def correct_labels(folder: Path, tables: Iterable[Path], output: Path) -> dict[str, int]:
-    """Write a data folder's manifest with corrected labels; return table -> the photos it names.
-
-    A table has the columns ``label`` (the right one, or ``exclude`` to leave the photo out),
-    ``reason``, and ``sha256`` or ``file`` as in the manifest; the last table wins. All other
-    columns of the manifest stay.
-    """
-    columns = dict.fromkeys(REQUIRED_COLUMNS)
-    rows = [row for _, row in read_rows(folder / MANIFEST, REQUIRED_COLUMNS)]
-    known, counts = folder_taxonomy(folder).labels, dict[str, int]()
-    for table in tables:
-        right, used = _read_corrections(table, [*known]), 0
-        for row in rows:
-            columns |= dict.fromkeys(row)
-            if label := right.get(row["sha256"]) or right.get(row["file"]):
-                row["label"], used = label, used + 1
-        counts[str(table)] = used
-    for row in rows:
-        row["file"] = _relative(folder / row["file"], output)
-    make_folder(output)
-    kept = ([row[name] for name in columns] for row in rows if row["label"] != _EXCLUDE)
-    _write_rows(output, folder / LABELS, columns, kept)
-    return counts
-
-
-def _read_corrections(table: Path, known: Collection[str]) -> dict[str, str]:
-    right = dict[str, str]()
-    for where, row in read_rows(table, ("label", "reason")):
-        key, label = row.get("sha256") or row.get("file"), row["label"]
-        if not key:
-            raise DatasetError(f"{where}: neither sha256 nor file")
-        if label not in {*known, _EXCLUDE}:
-            raise DatasetError(f"{where}: {unknown_name('label', label, [*known, _EXCLUDE])}")
-        if not row["reason"]:
-            raise DatasetError(f"{where}: no reason; write what the photo shows")
-        if key in right:
-            raise DatasetError(f"{where}: {key} is corrected twice")
-        right[key] = label
-    return right
-
-
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path) -> Path:
     """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
 
     ``own_labels`` is the data's description of custom labels, if any, which goes with it.
     """
-    rows = (
-        (p.sha256, _relative(p.path, folder), p.label, p.source, p.split, p.license) for p in photos
-    )
-    return _write_rows(folder, own_labels, (*REQUIRED_COLUMNS, "license"), rows)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
-
-
-def _write_rows(
-    folder: Path, own_labels: Path, columns: Iterable[str], rows: Iterable[Sequence[str]]
-) -> Path:
     if own_labels.is_file() and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
-    path = folder / MANIFEST
+    path, start = folder / MANIFEST, folder.absolute()
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([[*columns], *rows])
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*REQUIRED_COLUMNS, "license"))
+        for p in photos:
+            relative = Path(os.path.relpath(p.path.absolute(), start)).as_posix()
+            writer.writerow((p.sha256, relative, p.label, p.source, p.split, p.license))
     return path

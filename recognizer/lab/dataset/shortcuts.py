@@ -23,7 +23,7 @@ MAX_AUC = 0.6  # above it a property is worth a warning: 0.5 is none, and conten
 _FOLDS = 5  # each leaves out sources of its own
 MIN_SOURCES, MIN_PHOTOS = _FOLDS, 20  # with a product and without: at least a source for each fold
 
-_MIN_OF_LABEL, _MIN_OF_LEAF = 5, 20
+_MIN_OF_LEAF = 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -31,14 +31,11 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 class Shortcut:
     """How well a property of files tells photos of products from others, of other sources.
 
-    ``auc`` is the area under the ROC curve, 0.5 for not at all; ``label`` the product that it tells
-    best, ``label_auc`` how well.
+    ``auc`` is the area under the ROC curve, 0.5 for not at all.
     """
 
     name: str
     auc: float
-    label: str
-    label_auc: float
 
 
 def measure_shortcuts(
@@ -63,23 +60,16 @@ def measure_shortcuts(
         "bytes per pixel": ("density",),
     }
     groups = {**groups, "all of these": [name for names in groups.values() for name in names]}
-    labels = np.array([photo.label for photo in photos])
     splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     folds = list(splitter.split(positive, positive, sources))
     small = {"min_samples_leaf": _MIN_OF_LEAF, "max_leaf_nodes": 16}
     tree = DecisionTreeClassifier(**small, class_weight="balanced", random_state=0)
-    products, numbers = np.unique(labels[positive], return_counts=True)
     found = []
     for name, columns in groups.items():
         values = np.array([[row[column] for column in columns] for row in table])
         scores = cross_val_predict(tree, values, positive, cv=folds, method="predict_proba")[:, 1]
-        own = {}
-        for label in products[numbers >= _MIN_OF_LABEL].tolist():
-            used = ~positive | (labels == label)
-            own[label] = float(roc_auc_score(positive[used], scores[used]))
-        best = max(own, key=own.__getitem__, default="")
         auc = round(max(0.5, float(roc_auc_score(positive, scores))), 3)
-        found.append(Shortcut(name, auc, best, round(max(0.5, own.get(best, 0.5)), 3)))
+        found.append(Shortcut(name, auc))
     return tuple(sorted(found, key=lambda one: -one.auc))
 
 

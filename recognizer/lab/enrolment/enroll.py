@@ -12,8 +12,8 @@ import numpy as np
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TaxonomyError, UsageError, counted
-from recognizer.lab.enrolment.head import as_negatives, copies_in, distinct, learn, read_examples
-from recognizer.lab.enrolment.negatives import NegativeBank, lacking_negatives, read_negatives
+from recognizer.lab.enrolment.head import as_negatives, distinct, learn, read_examples
+from recognizer.lab.enrolment.negatives import NegativeBank, read_negatives
 from recognizer.lab.enrolment.writing import (
     DEFAULT_RATE,
     Enrolment,
@@ -21,8 +21,12 @@ from recognizer.lab.enrolment.writing import (
     measure,
     write_enrolled,
 )
+from recognizer.lab.evaluation.learned import short_digests
 from recognizer.model.folders import check_output
 from recognizer.taxonomy import Kind, Taxonomy, unknown_name
+
+MIN_NEGATIVES = 50
+"""With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 MIN_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
@@ -105,7 +109,7 @@ def enroll(
     for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
         if part is None:
             continue
-        same = np.any([copies_in(part, photo) for photo in examples], axis=0)
+        same = np.isin(part.sha256, short_digests(photo.sha256 for photo in examples))
         rest, labels = part[~same], part.labels[same].tolist()
         whole = rest if whole is None else whole.joined(rest)
         if labels:
@@ -137,11 +141,12 @@ def enroll(
 def _require_negatives(
     bank: NegativeBank | None, taxonomy: Taxonomy, name: str, unreadable: int = 0
 ) -> NegativeBank:
-    lack = lacking_negatives(bank, taxonomy)
-    if bank is None or lack:
+    count = 0 if bank is None else int(bank.counted(taxonomy).sum())
+    if bank is None or count < MIN_NEGATIVES:
         unread = f" ({unreadable} given could not be read)" if unreadable else ""
         raise UsageError(
-            f"{lack}{unread}: give photos that do not show {name} with --negatives (better a "
-            "thousand of your ordinary listings)"
+            f"{counted(count, 'held-out negative')}, at least {MIN_NEGATIVES} are needed{unread}: "
+            f"give photos that do not show {name} with --negatives (better a thousand of your "
+            "ordinary listings)"
         )
     return bank

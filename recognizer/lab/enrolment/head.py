@@ -17,16 +17,12 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from recognizer.engine import Recognizer
-from recognizer.imaging import model_input
+from recognizer.imaging import model_input, perceptual_hash
 from recognizer.imaging.near_copies import near_copies
-from recognizer.lab.enrolment.negatives import NegativeBank, hash_bytes
+from recognizer.lab.enrolment.negatives import NegativeBank
 from recognizer.lab.enrolment.onnx_head import Head
 from recognizer.lab.evaluation.learned import short_digests
-from recognizer.model.numerics import unit_norm
-from recognizer.prediction import MAX_DISTANCE
 from recognizer.taxonomy import Taxonomy
-
-_NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
 class Example(NamedTuple):
@@ -34,7 +30,7 @@ class Example(NamedTuple):
 
     path: str
     sha256: str
-    phash: NDArray[np.uint8]  # (32,)
+    phash: str | None  # its perceptual hash
     embeddings: NDArray[np.float32]  # (views, channels)
     log_odds: NDArray[np.float32]  # (views, labels), before calibration
 
@@ -58,15 +54,15 @@ def read_examples(
             whole = model_input(rgb, recognizer.bundle.input.size)
             views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
-            examples.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
+            examples.append(Example(path, image.sha256, perceptual_hash(rgb), embeddings, log_odds))
         on_progress(done, len(paths))
     return examples, unreadable
 
 
 def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
     """Return photos without near-copies of earlier ones, and path of a copy -> of its photo."""
-    hashes = [photo.phash.tobytes().hex() if photo.phash.any() else None for photo in photos]
-    firsts = [photos[first] for first in near_copies(hashes, [photo.sha256 for photo in photos])]
+    hashes, digests = ([getattr(p, name) for p in photos] for name in ("phash", "sha256"))
+    firsts = [photos[first] for first in near_copies(hashes, digests)]
     pairs = list(zip(photos, firsts, strict=True))
     copies = {photo.path: first.path for photo, first in pairs if photo is not first}
     return [photo for photo, first in pairs if photo is first], copies
@@ -82,16 +78,7 @@ def as_negatives(photos: Sequence[Example], label: str = "") -> NegativeBank:
         np.zeros(count, np.int32) if label else np.arange(count, dtype=np.int32),
         np.full(count, not label),
         short_digests([photo.sha256 for photo in photos]),
-        np.stack([photo.phash for photo in photos]),
     )
-
-
-def copies_in(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
-    """Return a mask of rows, (N,): of the same bytes, or near by hash, if any, and embedding."""
-    bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
-    cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
-    near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()
-    return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well

@@ -4,19 +4,50 @@ A softmax over the maps would let it take from the others: they become local log
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 _MIN_OPSET = 18  # Resize of some axes
 _GROWN = ("scores", "maps")
 _NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odds are finite
+
+
+# The maps of a cascade's stages may differ in size: new ones take that of the others, and keep
+# their means.
+_GRAPH = """
+head (float[N, C, h, w] features, float[N, L] old_scores, float[N, L, H, W] old_maps)
+    => (float[N, M] scores, float[N, M, H, W] maps) {{
+    own_maps = Conv (features, weight, bias)
+    pooled = GlobalAveragePool (own_maps)
+    own_scores = Flatten <axis = 1> (pooled)
+    scores = Concat <axis = 1> (old_scores, own_scores)
+    size = Shape <start = 2> (old_maps)
+    resized = Resize <mode = "linear", axes = [2, 3]> (own_maps, , , size)
+    mean = GlobalAveragePool (resized)
+    change = Sub (pooled, mean)
+    moved = Add (resized, change)
+    {odds}
+    maps = Concat <axis = 1> (odds, moved)
+}}
+"""
+_SAME = "odds = Identity (old_maps)"
+_LOCAL = f"""
+    low = Constant <value_float = {_NEAREST:.6f}> ()
+    high = Constant <value_float = {1 - _NEAREST:.6f}> ()
+    one = Constant <value_float = 1.0> ()
+    shares = Softmax <axis = 1> (old_maps)
+    local = Clip (shares, low, high)
+    rest = Sub (one, local)
+    log_local = Log (local)
+    log_rest = Log (rest)
+    odds = Sub (log_local, log_rest)
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,33 +75,35 @@ def add_head(model: bytes, head: Head, *, labels: int, softmax: bool) -> bytes:
     opset = max((o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}), default=0)
     if opset < _MIN_OPSET:
         raise ValueError(f"opset {opset}: at least {_MIN_OPSET}")
-    features = _pooled_features(proto.graph, labels + 1)
-    add = _Additions(proto.graph)
-    old_scores, old_maps = (add.renamed(name) for name in _GROWN)
-    if softmax:
-        old_maps = _local_log_odds(add, old_maps)
-    weight = add.tensor("weight", head.weight.astype(np.float32)[None, :, None, None])
-    bias = add.tensor("bias", np.array([head.bias], np.float32))
-    maps = add.node("Conv", [features, weight, bias])
-    pooled = add.node("GlobalAveragePool", [maps])
-    scores = add.node("Flatten", [pooled], axis=1)
-    maps = _of_one_size(add, maps, pooled, old_maps)
-    for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
-        add.node("Concat", [before, new], name, axis=1)
+    graph = proto.graph
+    features = _pooled_features(graph, labels + 1)
+    used = {name for node in graph.node for name in (*node.input, *node.output)}
+    prefixes = (f"enrolled_{number}." for number in itertools.count(1))
+    prefix = next(p for p in prefixes if not any(name.startswith(p) for name in used))
+    _rename(graph, {name: f"{prefix}old_{name}" for name in _GROWN})
+    added = onnx.parser.parse_graph(_GRAPH.format(odds=_LOCAL if softmax else _SAME))
+    inside = {name for node in added.node for name in (*node.input, *node.output) if name}
+    _rename(added, {name: prefix + name for name in inside - {*_GROWN}} | {"features": features})
+    weight = head.weight.astype(np.float32)[None, :, None, None]
+    for name, value in (("weight", weight), ("bias", np.array([head.bias], np.float32))):
+        graph.initializer.append(numpy_helper.from_array(value, prefix + name))
+    graph.node.extend(added.node)
     return bytes(proto.SerializeToString())
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    for node in graph.node:
+        for own in (node.input, node.output):
+            own[:] = [names.get(name, name) for name in own]
 
 
 def _pooled_features(graph: onnx.GraphProto, labels: int) -> str:
     """Return the name of the features; make room for as many labels in what is declared."""
-    outputs = {output.name: output for output in graph.output}
-    for name in (*_GROWN, "embedding"):
-        if name not in outputs:
-            raise ValueError(f"no output {name!r}")
+    shapes = {output.name: output.type.tensor_type.shape.dim for output in graph.output}
     for name in _GROWN:
-        shape = outputs[name].type.tensor_type.shape.dim
-        if len(shape) < 2:
-            raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
-        shape[1].dim_value = labels
+        if len(shapes.get(name, ())) < 2:
+            raise ValueError(f"no output {name!r} of a shape (N, labels, ...)")
+        shapes[name][1].dim_value = labels
     for info in [info for info in graph.value_info if info.name in _GROWN]:
         graph.value_info.remove(info)
     pooling = next((n for n in graph.node if "embedding" in n.output), None)
@@ -78,48 +111,3 @@ def _pooled_features(graph: onnx.GraphProto, labels: int) -> str:
         kind = "nothing" if pooling is None else pooling.op_type
         raise ValueError(f"the embedding comes from {kind}, not from pooled features")
     return str(pooling.input[0])
-
-
-class _Additions:
-    """Adds nodes and tensors to a graph, under names that nothing else in it has."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
-        names = {name for node in graph.node for name in (*node.input, *node.output)}
-        prefixes = (f"enrolled_{number}." for number in itertools.count(1))
-        self.prefix = next(p for p in prefixes if not any(name.startswith(p) for name in names))
-
-    def renamed(self, name: str) -> str:
-        """Give a tensor of the model another name, which is returned."""
-        for node in self._graph.node:
-            for names in (node.input, node.output):
-                names[:] = [self.prefix + name if one == name else one for one in names]
-        return self.prefix + name
-
-    def tensor(self, name: str, values: NDArray[np.float32]) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(values, self.prefix + name))
-        return self.prefix + name
-
-    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        number = len(self._graph.node)
-        output = output or f"{self.prefix}{kind.lower()}_{number}"
-        name = f"{self.prefix}node_{number}"
-        self._graph.node.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
-        return output
-
-
-def _of_one_size(add: _Additions, maps: str, pooled: str, like: str) -> str:
-    """Return maps of the size of others, of the same means: a cascade's stages differ in it."""
-    size = add.node("Shape", [like], start=2)
-    resized = add.node("Resize", [maps, "", "", size], mode="linear", axes=[2, 3])
-    change = add.node("Sub", [pooled, add.node("GlobalAveragePool", [resized])])
-    return add.node("Add", [resized, change])
-
-
-def _local_log_odds(add: _Additions, maps: str) -> str:
-    low = add.tensor("low", np.array(_NEAREST, np.float32))
-    high = add.tensor("high", np.array(1 - _NEAREST, np.float32))
-    one = add.tensor("one", np.array(1, np.float32))
-    probability = add.node("Clip", [add.node("Softmax", [maps], axis=1), low, high])
-    other = add.node("Sub", [one, probability])
-    return add.node("Sub", [add.node("Log", [probability]), add.node("Log", [other])])

@@ -1,6 +1,7 @@
 """The bundle of an enrolment: model, thresholds, evidence, lineage and card."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,14 +19,14 @@ from recognizer.lab.enrolment.head import Learned, as_negatives
 from recognizer.lab.enrolment.negatives import NegativeBank, write_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
 from recognizer.lab.evaluation.calibrate import fit_platt, raised_above
-from recognizer.lab.evaluation.learned import carry_digests
-from recognizer.lab.evaluation.templates import render
+from recognizer.lab.evaluation.learned import DIGESTS_FILE
 from recognizer.lab.evaluation.thresholds import (
     expected_log_odds,
     fit_thresholds,
     raised,
     threshold_at_fpr,
 )
+from recognizer.lab.templates import render
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
     NEVER,
@@ -157,7 +158,8 @@ def write_enrolled(
             bank = _remembered(learned, enrolment.name)
             bundle = replace(bundle, negatives=write_negatives(draft, bank))
         write_bundle(with_self_test(bundle))
-        carry_digests(parent.path, draft)
+        if (learned_from := parent.path / DIGESTS_FILE).is_file():
+            shutil.copyfile(learned_from, draft / DIGESTS_FILE)
         card = parent.path / CARD_FILE
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
         about = {"new": bundle, "old": parent, "found": enrolment, "card": before}

@@ -1,6 +1,5 @@
 """Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
@@ -25,13 +24,10 @@ from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
     Figures,
     OperatingPoint,
-    ReliabilityBin,
     Target,
     Truth,
     figures_of,
-    measure_reliability,
     operating_points,
-    told_from_lookalikes,
 )
 from recognizer.lab.evaluation.learned import count_learned
 from recognizer.lab.evaluation.slices import Slice, measure_slices
@@ -58,11 +54,9 @@ class Evaluation:
 
     ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them. ``families`` are
     those with more than one product in the bundle, ``labels`` its products and those of the photos.
-    ``accuracy`` is the share of photos whose label has the highest score, ``told_apart`` by family
-    that of :func:`told_from_lookalikes`; ``confusion`` is true label -> label with the highest
-    score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest last,
-    with precision at ``prevalence``; ``reliability`` is of any-product scores; ``slices`` are by
-    kind and by what was asked for.
+    ``accuracy`` is the share of photos whose label has the highest score. ``operating_points`` are
+    by family, or :data:`ANY_PRODUCT`, the strictest last, with precision at ``prevalence``;
+    ``slices`` are by kind and by what was asked for.
     ``quality`` says how the photos were brought to one size and JPEG quality, if they were,
     ``shortcuts`` what their files alone tell. Of labels and families in ``same_sources``, training
     saw other photos of the same sources.
@@ -82,11 +76,8 @@ class Evaluation:
     flagged_negatives: Estimate
     leads: Mapping[str, Leads]
     accuracy: Estimate
-    told_apart: Mapping[str, Estimate]
-    confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
-    reliability: tuple[ReliabilityBin, ...]
     slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
     quality: str = "as stored"
     shortcuts: tuple[Shortcut, ...] = ()
@@ -105,21 +96,12 @@ def score_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-    *,
-    as_stored: bool = False,
 ) -> list[Prediction]:
-    """Score photos through the engine, in order: at one quality for all, or as they are stored."""
+    """Score photos through the engine, in order, at one size and quality for all."""
 
     def score(chunk: Sequence[Photo]) -> list[Prediction]:
-        images = [p.path if as_stored else at_one_quality(p) for p in chunk]
-        scored = []
-        for photo, said in zip(chunk, recognizer.predict_many(images), strict=True):
-            if not said.scores:
-                raise DatasetError(f"{photo.path}: {said.reason}: {said.detail}")
-            if as_stored and said.sha256 != photo.sha256:
-                raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-            scored.append(replace(said, sha256=photo.sha256))
-        return scored
+        said = recognizer.predict_many([at_one_quality(photo) for photo in chunk])
+        return [replace(p, sha256=photo.sha256) for photo, p in zip(chunk, said, strict=True)]
 
     return [*in_chunks(score, photos, on_progress)]
 
@@ -138,8 +120,6 @@ def evaluate(
     photos: Sequence[Photo],
     split: str,
     on_stage: Callable[..., None] = lambda words, done=None, of=None: None,
-    *,
-    as_stored: bool = False,
     **how: Any,
 ) -> Measured:
     """Score the photos of a split, and measure them; ``how`` is for :func:`measure`.
@@ -148,14 +128,13 @@ def evaluate(
     """
     photos = photos_of_split(photos, split)
     scoring = partial(on_stage, f"scoring: {split}")
-    predictions = score_photos(recognizer, photos, scoring, as_stored=as_stored)
+    predictions = score_photos(recognizer, photos, scoring)
     on_stage("looking for shortcuts")
     shortcuts = measure_shortcuts(photos)
     on_stage("measuring")
     triages = default_triages(recognizer.bundle, predictions)
     evaluation = measure(recognizer.bundle, photos, predictions, triages, split, **how)
-    quality = "as stored" if as_stored else ONE_QUALITY
-    evaluation = replace(evaluation, quality=quality, shortcuts=shortcuts)
+    evaluation = replace(evaluation, quality=ONE_QUALITY, shortcuts=shortcuts)
     return Measured(evaluation, photos, predictions, triages)
 
 
@@ -186,8 +165,6 @@ def measure(
     flagged = np.array([triage.decision is not Decision.CLEAR for triage in triages])
     best = np.array([highest(p) for p in predictions])
     wanted = targets(bundle, truth, predictions)
-    scores = [{**p.scores, **p.families} for p in predictions]
-    told_apart = [(f.name, told_from_lookalikes(f.name, truth, scores)) for f in bundle.families]
     return Evaluation(
         bundle=bundle.title,
         digest=bundle.digest,
@@ -207,11 +184,8 @@ def measure(
         flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
         leads=_leads(truth, products, triages, flagged),
         accuracy=share_by_source(best == truth.labels, truth.sources),
-        told_apart={name: share for name, share in told_apart if share},
-        confusion=_confusion(truth, best),
         prevalence=prevalence,
         operating_points={t.name: operating_points(t, truth, prevalence) for t in wanted},
-        reliability=measure_reliability(truth, wanted[0].scores),
         slices={
             key: measure_slices(photos, truth, wanted[0].scores, flagged, key)
             for key in dict.fromkeys(["kind", *by])
@@ -267,13 +241,6 @@ def _leads(
 def _is_named(label: str, triage: Triage, taxonomy: Taxonomy) -> bool:
     meant = {(CandidateKind.LABEL, label), (CandidateKind.FAMILY, taxonomy.labels[label].family)}
     return any((lead.kind, lead.name) in meant for lead in triage.leads)
-
-
-def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:
-    pairs = Counter(zip(truth.labels.tolist(), best.tolist(), strict=True))
-    names = truth.taxonomy.labels
-    rows = [name for name in names if name in set(truth.labels)]
-    return {row: {n: pairs[row, n] for n in names if pairs[row, n]} for row in rows}
 
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:

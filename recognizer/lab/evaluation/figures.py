@@ -1,4 +1,4 @@
-"""The figures of one label or family, and of scores as probabilities.
+"""The figures of one label or family.
 
 Negatives are all photos that show no product; photos of other products count neither way.
 """
@@ -6,7 +6,6 @@ Negatives are all photos that show no product; photos of other products count ne
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import compress
 from typing import Self
 
 import numpy as np
@@ -25,7 +24,6 @@ from recognizer.model.description import Estimate
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Taxonomy
 
-SCORE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # of a reliability diagram
 COMPARED_RATE = 0.01  # the false-positive rate of figures label by label
 
 
@@ -133,48 +131,3 @@ def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[O
         wrong, wrong_share = int(errors[0].sum()), share_by_source(*errors)
         points.append(OperatingPoint(rate, threshold, recall, wrong, wrong_share, precision))
     return tuple(points)
-
-
-def told_from_lookalikes(
-    family: str, truth: Truth, scores: Sequence[Mapping[str, float]]
-) -> Estimate | None:
-    """Return how often the model tells a family from its look-alikes, as a reviewer has to.
-
-    ``scores`` are of labels and families, photo by photo. A photo counts as right if its own score
-    is the highest of those of the family and its look-alikes; what the model does not know is never
-    right. None if no photo shows the family, or the model does not know it and a look-alike.
-    """
-    own = [label.name for label in truth.taxonomy.members(family)]
-    name_of = dict.fromkeys(own, family)
-    name_of |= {label.name: label.name for label in truth.taxonomy.lookalikes(family)}
-    known, asked = scores[0].keys() & name_of.values(), np.isin(truth.labels, list(name_of))
-    if family not in known or len(known) < 2 or not np.isin(truth.labels, own).any():
-        return None
-    best = [max(known, key=own.__getitem__) for own in compress(scores, asked)]
-    right = [name_of[label] == name for label, name in zip(truth.labels[asked], best, strict=True)]
-    return share_by_source(np.array(right), truth.sources[asked])
-
-
-@dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """How often photos whose score is over ``low``, and at most ``high``, show a product."""
-
-    low: float
-    high: float
-    photos: int
-    sources: int
-    mean_score: float
-    products: Estimate
-
-
-def measure_reliability(truth: Truth, scores: NDArray[np.float64]) -> tuple[ReliabilityBin, ...]:
-    """Compare any-product scores, (N,), with the share of products, between fixed scores."""
-    bins, place = [], np.searchsorted(SCORE_EDGES[1:-1], scores)
-    for number in np.unique(place).tolist():
-        inside = place == number
-        sources, mean = truth.sources[inside], float(scores[inside].mean())
-        counts = len(sources), len(set(sources))
-        products = share_by_source(~truth.negative[inside], sources)
-        low, high = SCORE_EDGES[number : number + 2]
-        bins.append(ReliabilityBin(low, high, *counts, mean, products))
-    return tuple(bins)

@@ -3,87 +3,132 @@
 The page shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """
 
-import base64
-from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from recognizer._files import parquet_library, replacing
+from recognizer._files import replacing
 from recognizer.engine import Recognizer
-from recognizer.imaging.thumbnail import draw_heatmap, shrink
-from recognizer.lab.dataset.manifest import Photo
+from recognizer.imaging.thumbnail import draw_heatmap
+from recognizer.lab.dataset.manifest import Photo, read_photo
+from recognizer.lab.dataset.similar import embed_photos
 from recognizer.lab.evaluation import plots
 from recognizer.lab.evaluation.evaluate import Measured, highest, targets
 from recognizer.lab.evaluation.figures import Truth
-from recognizer.lab.evaluation.templates import render
+from recognizer.lab.templates import picture_uri, render
+from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Decision
 
-MAX_ERRORS = 12  # errors of each label that are shown, the most confident first
-MAX_FALSE_LEADS = 60  # in their gallery, the highest scores first
-_WIDTH = 480  # pixels, of a photo beside its heat-map
+MAX_ERRORS = 60  # of each kind that are shown, the surest first
+_NEAREST = 3  # training photos beside each
+_WIDTH, _SMALL = 480, 120  # pixels, of a photo beside its heat-map, and of a training photo
 
 # Names of sources and labels are the data's: no HTML, links or images of theirs.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _MARKDOWN.disable(["link", "image", "autolink", "reference"])
 
 
-def write_report(output: Path, recognizer: Recognizer, measured: Measured) -> None:
-    """Write the report of a bundle on a split."""
-    truth = Truth.of(measured.photos)
-    wanted = targets(recognizer.bundle, truth, measured.predictions)
-    evaluation, (errors, false_leads) = measured.evaluation, _galleries(recognizer, measured)
+@dataclass(frozen=True)
+class Sight:
+    """How a network sees photos, and the photos that it has learned from."""
+
+    draw: Callable[[Photo, str], NDArray[np.uint8]]  # a photo with the heat-map of a label
+    embed: Callable[[Sequence[Photo]], NDArray[np.float32]]  # of unit length, (N, channels)
+    learned: Sequence[Photo]
+
+    @cached_property
+    def known(self) -> NDArray[np.float32]:
+        """The embeddings of what it has learned from."""
+        return self.embed(self.learned)
+
+
+def sight_of_bundle(recognizer: Recognizer, learned: Sequence[Photo]) -> Sight:
+    """Return how a bundle sees photos; ``learned`` are those of the split ``train``."""
+
+    def draw(photo: Photo, label: str) -> NDArray[np.uint8]:
+        found = recognizer.explain(photo.path, label)
+        return np.hstack([found.rgb, draw_heatmap(found.rgb, found.heatmap)])
+
+    return Sight(draw, partial(embed_photos, recognizer), learned)
+
+
+def write_report(
+    output: Path, bundle: Bundle, measured: Measured, sight_of: Callable[[Photo], Sight]
+) -> None:
+    """Write the report of a bundle on a split; ``sight_of`` says what scored a photo."""
+    truth, evaluation = Truth.of(measured.photos), measured.evaluation
+    scores = np.array([[*p.scores.values()] for p in measured.predictions])
+    products = np.isin([*measured.predictions[0].scores], bundle.products)
+    missed, false_leads = find_errors(measured)
     page = render(
         "evaluation/report.html.j2",
         style=Markup(render("evaluation/report.css.j2")),  # noqa: S704 - ours
         tables=Markup(_MARKDOWN.render(render("evaluation/evaluation.md.j2", found=evaluation))),  # noqa: S704 - escaped
-        bundle=recognizer.bundle,
+        title=evaluation.bundle,
+        digest=evaluation.digest,
         split=evaluation.split,
-        curves=plots.curves(wanted, truth.negative),
-        confusion=plots.confusion(evaluation.confusion, recognizer.labels),
-        errors=errors,
-        false_leads=false_leads,
-        reliability=plots.reliability(evaluation.reliability),
+        curves=plots.curves(targets(bundle, truth, measured.predictions), truth.negative),
+        reliability=plots.reliability(
+            ~truth.negative, scores[:, products].sum(axis=1) / scores.sum(axis=1)
+        ),
+        confusion=plots.confusion(truth.labels, [*map(highest, measured.predictions)]),
+        errors={
+            "Missed products: the default policy clears them": _show(missed, sight_of),
+            "False leads: no product, and sent to review": _show(false_leads, sight_of),
+        },
+        counts=(len(missed), len(false_leads)),
     )
-    with replacing(output) as partial:
-        partial.write_text(page, encoding="utf-8", newline="\n")
+    with replacing(output) as partial_file:
+        partial_file.write_text(page, encoding="utf-8", newline="\n")
 
 
-_Gallery = list[tuple[str, str]]  # words, and a JPEG in Base64 of photo and heat-map
+class Mistake(NamedTuple):
+    """A photo that the default policy decides wrongly, and the label that the model believed."""
+
+    rank: float
+    photo: Photo
+    believed: str
+    score: float
+    decision: str
 
 
-def _galleries(recognizer: Recognizer, measured: Measured) -> tuple[dict[str, _Gallery], _Gallery]:
-    """Return the errors by true label, and the default policy's leads without a product.
-
-    The highest scores come first. The heat-map is of the true label if the model knows it, or of
-    the one on top; for leads of the product with the highest score.
-    """
-    products = [label.name for label in measured.photos[0].taxonomy.products]
-    errors, leads = defaultdict[str, list[Any]](list), []
+def find_errors(measured: Measured) -> tuple[list[Mistake], list[Mistake]]:
+    """Return missed products, the lowest scores of products first, and false leads, the highest."""
+    missed, false_leads = list[Mistake](), list[Mistake]()
+    products = {label.name for label in measured.photos[0].taxonomy.products}
     for photo, said, triage in zip(*measured[1:], strict=True):
-        if (best := highest(said)) != photo.label:
-            known = photo.label if photo.label in recognizer.labels else best
-            errors[photo.label].append((said.scores[best], best, known, photo))
-        if not photo.is_product and triage.decision is not Decision.CLEAR:
-            score, name = max((said.scores[name], name) for name in products if name in said.scores)
-            leads.append((score, f"{photo.label}: {name}", name, photo))
-
-    def shown(rows: list[Any], most: int) -> _Gallery:
-        return [
-            (f"{words} {score:.2f}", _picture(recognizer, photo, name))
-            for score, words, name, photo in sorted(rows, key=lambda row: -row[0])[:most]
-        ]
-
-    return {n: shown(errors[n], MAX_ERRORS) for n in sorted(errors)}, shown(leads, MAX_FALSE_LEADS)
+        if photo.is_product is not (is_clear := triage.decision is Decision.CLEAR):
+            continue
+        product = max(said.scores.keys() & products, key=said.scores.__getitem__)
+        believed = highest(said) if is_clear else product
+        rank = said.scores[product] * (1 if is_clear else -1)
+        found = Mistake(rank, photo, believed, said.scores[believed], str(triage.decision))
+        (missed if is_clear else false_leads).append(found)
+    return sorted(missed, key=itemgetter(0)), sorted(false_leads, key=itemgetter(0))
 
 
-def _picture(recognizer: Recognizer, photo: Photo, label: str) -> str:
-    found = recognizer.explain(photo.path, label)
-    pair = shrink(np.hstack([found.rgb, draw_heatmap(found.rgb, found.heatmap)]), _WIDTH, 0)
-    return base64.b64encode(pair.jpeg).decode("ascii")
+def _show(mistakes: Sequence[Mistake], sight_of: Callable[[Photo], Sight]) -> list[dict[str, Any]]:
+    shown = []
+    for _, photo, believed, score, decision in mistakes[:MAX_ERRORS]:
+        sight, nearest = sight_of(photo), []
+        if sight.learned:
+            cosines = sight.known @ sight.embed([photo])[0]
+            for place in np.argsort(-cosines)[:_NEAREST].tolist():
+                near = sight.learned[place]
+                words = f"{near.label}, {near.source}: {cosines[place]:.2f}"
+                nearest.append((words, picture_uri(read_photo(near, _SMALL), _SMALL)))
+        words = f"{photo.label}: {decision}, {believed} {score:.2f}"
+        picture = picture_uri(sight.draw(photo, believed), _WIDTH)
+        shown.append({"photo": photo, "words": words, "picture": picture, "nearest": nearest})
+    return shown
 
 
 def write_predictions(measured: Measured, path: Path) -> None:
@@ -91,11 +136,12 @@ def write_predictions(measured: Measured, path: Path) -> None:
 
     Columns of the manifest that have no other use are there, too.
     """
-    parquet, rows = parquet_library(), []
-    others = dict.fromkeys((n for photo in measured.photos for n in photo.columns), "")
+    import pandas as pd  # noqa: PLC0415 - takes a while
+
+    rows = []
     for photo, said, triage in zip(*measured[1:], strict=True):
-        words = others | dict(photo.columns)
-        words |= {
+        words = {
+            **photo.columns,
             "path": str(photo.path),
             "sha256": photo.sha256,
             "split": measured.evaluation.split,
@@ -106,13 +152,9 @@ def write_predictions(measured: Measured, path: Path) -> None:
             "decision": str(triage.decision),
             "leads": " ".join(lead.name for lead in triage.leads),
         }
-        # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
-        texts = {k: v.encode("utf-8", "backslashreplace").decode() for k, v in words.items()}
         scores = {"any_product": max(said.families.values(), default=0.0)}
         scores |= {f"family.{name}": score for name, score in said.families.items()}
         scores |= {f"score.{name}": score for name, score in said.scores.items()}
-        rows.append(texts | scores)
-    import pyarrow  # noqa: PLC0415 - an extra
-
-    with replacing(path) as partial:
-        parquet.write_table(pyarrow.Table.from_pylist(rows), partial, compression="zstd")
+        rows.append({**words, **scores})
+    with replacing(path) as unfinished:
+        pd.DataFrame(rows).to_parquet(unfinished, compression="zstd", index=False)

@@ -3,7 +3,6 @@
 A measurement on some of them says so.
 """
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,12 +24,6 @@ def short_digests(sha256: Iterable[str]) -> NDArray[np.uint64]:
 def write_digests(digests: NDArray[np.uint64], folder: Path) -> None:
     """Write the digests of all training photos into a bundle's folder."""
     np.save(folder / DIGESTS_FILE, np.unique(digests))
-
-
-def carry_digests(bundle: Path, folder: Path) -> None:
-    """Copy the file of a bundle, if it has one, into the folder of another."""
-    if (bundle / DIGESTS_FILE).is_file():
-        shutil.copyfile(bundle / DIGESTS_FILE, folder / DIGESTS_FILE)
 
 
 def read_digests(bundle: Bundle) -> NDArray[np.uint64]:

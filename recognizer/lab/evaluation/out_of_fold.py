@@ -21,7 +21,13 @@ from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure, targets
+from recognizer.lab.evaluation.evaluate import (
+    Evaluation,
+    Measured,
+    default_triages,
+    measure,
+    targets,
+)
 from recognizer.lab.evaluation.figures import Figures, Truth, figures_of
 from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
@@ -110,9 +116,15 @@ def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
 
     ``how`` is for :func:`measure`.
     """
+    return measured_out_of_fold(held, title, **how)[1].evaluation
+
+
+def measured_out_of_fold(held: OutOfFold, title: str, **how: Any) -> tuple[Bundle, Measured]:
+    """Return a bundle of all folds, too, and photos with what their folds' bundles say of them."""
     bundle, photos, said, triages = _calibrated_folds(held, title)
     whole = measure(bundle, photos, said, triages, "out of fold", **how)
-    return replace(whole, bundle=title, same_sources=_same_sources(held))
+    whole = replace(whole, bundle=title, same_sources=_same_sources(held))
+    return bundle, Measured(whole, photos, said, triages)
 
 
 def any_product_out_of_fold(held: OutOfFold, title: str, *, rounds: int = 1000) -> Figures:

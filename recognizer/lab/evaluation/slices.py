@@ -1,6 +1,6 @@
 """A table of a split by source, label or any other column: where a model errs, and on what.
 
-All rows are at the thresholds of the whole split and by the default policy, so that they add up.
+All rows are by the default policy, so that they add up.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from recognizer.errors import DatasetError
 from recognizer.intervals import share_by_source
 from recognizer.lab.dataset.manifest import Photo, read_rows
-from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.figures import Truth
 from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
-from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 
 
@@ -23,14 +22,12 @@ from recognizer.model.description import Estimate
 class SliceSide:
     """The photos of a slice with a product, or those without one.
 
-    ``leads`` is the share that the default policy sends to review, ``over`` that whose any-product
-    score is over the threshold for :data:`COMPARED_RATE` of all negatives; None without photos.
+    ``leads`` is the share that the default policy sends to review; None without photos.
     """
 
     photos: int
     sources: int
     leads: Estimate | None
-    over: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +53,14 @@ def measure_slices(
     review. ``by`` is ``source``, ``label``, ``kind``, another column of the manifest, or a CSV file
     with a column ``source``, perhaps ``group``, whose last column is the slice of each.
     """
-    over = scores > threshold_at_fpr(scores[truth.negative], COMPARED_RATE)
     names, found = np.array(_values(photos, by)), []
     for name in np.unique(names).tolist():
         inside = names == name
         sides = []
         for side in (inside & ~truth.negative, inside & truth.negative):
             sources = truth.sources[side]
-            shares = (share_by_source(of[side], sources) for of in (flagged, over))
-            of_both = shares if len(sources) else (None, None)
-            sides.append(SliceSide(len(sources), len(set(sources)), *of_both))
+            leads = share_by_source(flagged[side], sources) if len(sources) else None
+            sides.append(SliceSide(len(sources), len(set(sources)), leads))
         precision = None
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]

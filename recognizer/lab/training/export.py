@@ -30,12 +30,13 @@ from recognizer.imaging.regions import find_parts
 from recognizer.lab.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.lab.enrolment.negatives import write_negatives
 from recognizer.lab.evaluation.calibrate import allowing_for_tta, calibrated, uncalibrated
-from recognizer.lab.evaluation.evaluate import Evaluation, evaluate, evidence
+from recognizer.lab.evaluation.evaluate import Evaluation, evaluate, evidence, photos_of_split
 from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.learned import short_digests, write_digests
+from recognizer.lab.evaluation.looks import record_look
 from recognizer.lab.evaluation.metrics import rank
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
-from recognizer.lab.evaluation.templates import render
+from recognizer.lab.templates import render
 from recognizer.lab.training.cascade import Cascade, frozen_logits, torch_log_odds
 from recognizer.lab.training.head import maker_of
 from recognizer.lab.training.model import ProductNetwork
@@ -88,6 +89,7 @@ class Release:
     precision: str  # int8 or fp32
     test: Evaluation
     unseen: Evaluation
+    looks: int | None  # at the test split, this one included
     lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
 
 
@@ -98,6 +100,7 @@ def export_bundle(
     notes: str = "",
     spdx_license: str | None = None,
     precision: str | None = None,
+    looks: Path | None = None,
     rounds: int = 1000,
     on_stage: Callable[..., None] = lambda words, done=None, of=None: None,
 ) -> Release:
@@ -105,7 +108,8 @@ def export_bundle(
 
     The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
     card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap. ``precision``,
-    ``int8`` or ``fp32``, is by default int8 if it was measured to lose little.
+    ``int8`` or ``fp32``, is by default int8 if it was measured to lose little; ``looks`` is the
+    file that counts looks at the test split, by default nowhere.
     """
     title, held = check_output(output, is_export=True), answers(recipe)
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
@@ -142,9 +146,14 @@ def export_bundle(
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
+        tested, count = photos_of_split(recipe.photos, "test"), None
+        if looks is not None:
+            count = record_look(looks, tested, f"{title[0]}-v{title[1]}", "export")
         recognizer = Recognizer(draft, threads=1)
         test = evaluate(recognizer, recipe.photos, "test", rounds=rounds).evaluation
-        release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
+        release = Release(
+            path=output, precision=precision, test=test, unseen=unseen, lost=lost, looks=count
+        )
         bundle = with_self_test(_described(draft, release, recipe))
         write_bundle(bundle)
         write_card(bundle, recipe, release, notes)
@@ -321,6 +330,7 @@ def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> 
         known={split: _known_before(recipe, own) for split, own in used.items()},
         evaluation=release.test,
         seen=release.unseen,
+        looks=release.looks,
         licenses=count_licenses(every),
         sources=SOURCES_FILE,
         notes=notes.strip(),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import Photo, in_chunks
-from recognizer.lab.enrolment.negatives import NegativeBank, hash_bytes
+from recognizer.lab.enrolment.negatives import NegativeBank
 from recognizer.lab.evaluation.learned import short_digests
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.model.numerics import unit_norm
@@ -73,10 +73,10 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
     held_out = _held_out(photos)
 
     def run(chunk: Sequence[Photo]) -> list[tuple[NDArray[Any], ...]]:
-        frames = [cache.rgb(p.sha256) for p in chunk]
-        return list(zip(*recognizer.features(frames), map(hash_bytes, frames), strict=True))
+        features = recognizer.features([cache.rgb(p.sha256) for p in chunk])
+        return list(zip(*features, strict=True))
 
-    log_odds, embeddings, hashes = map(np.stack, zip(*in_chunks(run, photos), strict=True))
+    log_odds, embeddings = map(np.stack, zip(*in_chunks(run, photos), strict=True))
     _, sources = np.unique([p.source for p in photos], return_inverse=True)
     return NegativeBank(
         embeddings,
@@ -85,5 +85,4 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
         sources.astype(np.int32),
         held_out,
         short_digests([p.sha256 for p in photos]),
-        hashes,
     )

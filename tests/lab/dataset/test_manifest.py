@@ -1,4 +1,3 @@
-import csv
 import io
 import os
 from dataclasses import replace
@@ -13,12 +12,12 @@ from recognizer.lab.dataset.manifest import (
     ONE_SIDE,
     Photo,
     at_one_quality,
-    correct_labels,
     fingerprint,
     load_data,
 )
-from tests.conftest import encoded, refuse, succeed
-from tests.labelled import photo, store
+from tests.conftest import encoded
+from tests.docs.blocks import ROOT, blocks
+from tests.labelled import photo, store, write_manifest
 
 
 def stored(folder: Path, content: bytes) -> Photo:
@@ -114,61 +113,19 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Three rows of a manifest; the photos need not exist."""
-    (folder := tmp_path / "data").mkdir()
-    row = {"label": "wood", "source": "a", "split": "train", "subtype": "a bowl, turned"}
-    rows = [{"sha256": f"{i:064x}", "file": f"images/{i}.jpg", **row} for i in range(3)]
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0]])
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
-
-
-def table(path: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:
-    path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
-def test_corrections_are_written_into_a_manifest_and_the_last_one_wins(
-    data: Path, tmp_path: Path
+def test_corrections_are_written_into_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [f"{i:064x},{label},seen" for i, label in ((1, "ceramic"), (2, "exclude"), (9, "bone"))]
-    first = table(tmp_path / "first.csv", *rows)
-    last = table(tmp_path / "last.csv", "images/1.jpg,bone,bead", columns="file,label,reason")
-    done = succeed("dataset", "correct", data, first, last, "-o", tmp_path / "new")
-    assert f"{first}: corrected 2 photos" in done.stderr
-    assert f"{last}: corrected 1 photo" in done.stderr
-    found = load_data([tmp_path / "new"])
-    assert [(p.path.resolve().name, p.label) for p in found] == [
-        ("0.jpg", "wood"),
-        ("1.jpg", "bone"),
-    ]
-    assert found[1].path.resolve() == data / "images/1.jpg"
-    assert found[1].columns == {"subtype": "a bowl, turned"}
-    assert "runs may rest on it" in refuse("dataset", "correct", data, last, "-o", data).stderr
-
-
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        (["ab,unicorn,one horn"], "table.csv:2: unknown label 'unicorn'"),
-        (["ab,exlude,x"], r"unknown label 'exlude' \(did you mean exclude"),
-        (["ab,wood,"], "table.csv:2: no reason"),
-        ([",wood,x"], "table.csv:2: neither sha256 nor file"),
-        (["ab,wood,x", "ab,bone,y"], "table.csv:3: ab is corrected twice"),
-    ],
-)
-def test_broken_corrections_are_named(
-    data: Path, tmp_path: Path, rows: list[str], words: str
-) -> None:
-    broken = table(tmp_path / "table.csv", *rows)
-    with pytest.raises(DatasetError, match=words):
-        correct_labels(data, [broken], tmp_path / "new")
-    with pytest.raises(DatasetError, match="no column reason"):
-        correct_labels(data, [table(broken, columns="sha256,label")], tmp_path / "new")
-    with pytest.raises(DatasetError, match="nowhere"):
-        correct_labels(data, [tmp_path / "nowhere.csv"], tmp_path / "new")
-    assert not (tmp_path / "new").exists()
+    """By the lines that docs/data.md has for it."""
+    (tmp_path / "data").mkdir()
+    about = {"label": "wood", "source": "a", "split": "train", "subtype": "a bowl - turned"}
+    rows = [{"sha256": f"{i:064x}", "file": f"images/{i}.jpg", **about} for i in range(3)]
+    write_manifest(tmp_path / "data", rows)
+    lines = [f"{i:064x},{label},seen" for i, label in ((1, "ceramic"), (2, "exclude"), (9, "bone"))]
+    (tmp_path / "corrections.csv").write_text("\n".join(["sha256,label,reason", *lines]))
+    monkeypatch.chdir(tmp_path)
+    (block,) = (b for b in blocks(ROOT / "docs" / "data.md") if "corrections.csv" in b.text)
+    exec(block.text, {})
+    found = load_data([tmp_path / "data"])
+    assert [(p.path.name, p.label) for p in found] == [("0.jpg", "wood"), ("1.jpg", "ceramic")]
+    assert found[1].columns == {"subtype": "a bowl - turned"}

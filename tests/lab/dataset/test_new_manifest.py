@@ -188,6 +188,7 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     assert "60 photos" in done.stdout
     assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
     assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
+    assert "Warning: perhaps a crop or a copy (cosine 0.9" in done.stdout  # blobs are all alike
     again = refuse("dataset", "split", photos, "-o", tmp_path / "data")
     assert "exists already, and runs may rest on it" in again.stderr
 

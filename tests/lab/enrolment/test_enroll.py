@@ -72,7 +72,6 @@ def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.arange(count, dtype=np.int32) // 4,
         np.arange(count) % 3 > 0,
         rng.integers(0, 1 << 63, count, np.uint64),
-        rng.integers(0, 256, (count, 32), np.uint8),
     )
     write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
     return folder

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import (
     Photo,
     at_one_quality,
+    fingerprint,
     load_data,
 )
 from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate
@@ -28,7 +28,7 @@ from recognizer.lab.evaluation.learned import (
     short_digests,
     write_digests,
 )
-from recognizer.lab.evaluation.plots import confusion
+from recognizer.lab.evaluation.looks import count_looks
 from recognizer.model.bundle import load_bundle
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, store, write_manifest
@@ -86,19 +86,13 @@ def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
     assert ivory.recall[0.01].low < 0.01
     assert 0.8 < ivory.average_precision.value < 1
     assert (ivory.average_precision.low, ivory.average_precision.high) == (0, 1)
-    bins = [(one.low, one.photos, one.products.value) for one in evaluation.reliability]
-    assert bins == [(0.0, 13, pytest.approx(1 / 13)), (0.9, 4, 1.0)]
-    assert evaluation.reliability[1].products.low < 0.1  # all of one source
     found = evaluation.leads["ivory_worked"]
     assert (found.photos, found.sources, found.leads, found.named) == (5, 2, 4, 4)
     assert (found.share.value, found.by_source) == (0.8, 0.5)  # one of two sources is missed
     kinds = {one.name: one for one in evaluation.slices["kind"]}
     assert kinds["product"].products.leads.value == 0.8
     assert (kinds["lookalike"].negatives.photos, kinds["lookalike"].negatives.leads.value) == (6, 0)
-    assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
-    assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
     assert evaluation.accuracy.value == pytest.approx(16 / 17)
-    assert evaluation.told_apart["ivory"].value == pytest.approx(10 / 11)  # with six look-alikes
     points = evaluation.operating_points[ANY_PRODUCT]
     assert [point.rate for point in points] == [0.05, 0.01, 0.001]
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
@@ -111,14 +105,8 @@ def test_a_product_the_model_does_not_know(recognizer: Recognizer, photos: list[
     ]
     found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
     assert (found.leads["rhino_horn"].leads, found.leads["rhino_horn"].named) == (4, 0)
-    assert found.told_apart == {}  # look-alikes alone say nothing of products
     rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
-
-
-def test_confusion_is_drawn_of_the_labels_that_occur() -> None:
-    drawn = b64decode(confusion({"wood": {"bone": 2}}, ["bone", "coral", "wood"]).split(",")[1])
-    assert {*re.findall(rb"<!-- ([a-z]+) -->", drawn)} == {b"bone", b"wood"}  # above their paths
 
 
 def test_a_table_by_source_slice_and_column(
@@ -149,12 +137,9 @@ def test_a_table_by_source_slice_and_column(
 @pytest.mark.parametrize(
     "options",
     [
-        ["--prevalence", 0],
-        ["--prevalence", 1.5],
         ["--against", "tiny", "--output", "report.html"],
         ["--against", "tiny", "--predictions", "x.parquet"],
         ["--output", "no/such/folder/x.html"],
-        ["--predictions", "x.csv"],
         ["--split", "validation"],
         ["--by", "color"],
         ["--by", "missing.csv"],
@@ -166,12 +151,11 @@ def test_mistakes_are_named(tiny_bundle: Path, data: Path, options: list[Any]) -
     assert len(output.strip().splitlines()) <= 2
 
 
-def test_photos_are_scored_at_one_quality_unless_asked(tiny_bundle: Path, data: Path) -> None:
+def test_photos_are_scored_at_one_quality(tiny_bundle: Path, data: Path) -> None:
     shown = " ".join(run(tiny_bundle, "--data", data).split())
     assert re.search(r"ivory_worked 5 \(2\) 0\.9\d\d \(says little\)", shown)
     assert re.search(r"any product 5 \(2\) 4: 80\.0 % \(.*\) 50\.0 % 4", shown)
     assert "scored at a short side of at most 264 pixels, JPEG quality 80" in shown
-    assert "photos scored as stored" in run(tiny_bundle, "--data", data, "--as-stored")
 
 
 def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
@@ -235,20 +219,50 @@ def test_each_photo_has_a_row(
     assert report["ivory_worked"]["recall"] == 0.8
 
 
-def test_the_report_needs_nothing_else(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+def test_the_report_shows_errors_and_needs_nothing_else(
+    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
+) -> None:
     page = tmp_path / "report.html"
     said = run(tiny_bundle, "--data", data, "--output", page, "--by", "source")
-    assert said.endswith("report.json\n")  # below the tables, where it is seen
+    assert said.endswith("report.html\n")  # below the tables, where it is seen
     text = page.read_text(encoding="utf-8")
-    assert "False leads of the default policy" in text
     assert "<strong>By source</strong>" in text
     assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>" in text
     assert "Do not publish this page" in text
     assert HOSTILE not in text
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
-    assert "data:image/jpeg;base64,/9j/" in text  # the miss, with its heat-map
-    figures = json.loads((tmp_path / "report.json").read_text())
-    assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
+    # The miss: what the model believed, the file, and the training photos that are most alike.
+    missed = photos[4]
+    error = text[text.index("Missed products") : text.index("False leads")]
+    assert error.count('<figure class="error">') == 1
+    assert "<strong>ivory_worked: clear, ceramic " in error
+    assert f"{missed.path}<br>&lt;script&gt;" in error
+    assert f"<code>{missed.sha256}</code>" in error
+    nearest = re.findall(r"<figcaption>(\w+), ([\w/]+): [01]\.\d\d</figcaption>", error)
+    assert [label for label, _ in nearest] == ["ceramic"] * 3
+    assert {source for _, source in nearest} <= {"met/ivory", "pots/two"}
+    assert "<p>None.</p>" in text[text.index("False leads") :]
+
+
+def test_looks_at_the_test_split_are_counted(
+    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
+) -> None:
+    file = tmp_path / "looks.csv"
+    args = (tiny_bundle, "--data", data, "--looks", file)
+    assert "Look 1 at this test split" in run(*args, "--purpose", "a try, with\nlines")
+    assert "Look 2 at this test split" in run(*args, "--against", tiny_bundle)
+    run(tiny_bundle, "--data", data, "--looks", file, "--split", "all")  # is none
+    rows = [*csv.DictReader(file.open(newline=""))]
+    assert [row["bundle"] for row in rows] == ["tiny-v1", "tiny-v1 and tiny-v1"]
+    tested = [photo for photo in photos if photo.split == "test"]
+    assert {row["data"] for row in rows} == {fingerprint(tested)}
+    assert rows[0]["purpose"] == "a try, with\nlines"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", rows[0]["date"])
+    assert count_looks(file, tested) == 2
+    assert count_looks(file, tested[1:]) == 0  # fresh data begin at zero
+    file.chmod(0o400)
+    if os.geteuid():
+        assert "--looks" in run(*args, code=ExitCode.USAGE)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")

@@ -91,7 +91,6 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     [
         (("--output", "own"), "own: a bundle's folder is called NAME-vN"),
         (("--output", "old-v1"), "old-v1 exists already: a bundle is never overwritten; name"),
-        (("--license", "CC BY"), "--license CC BY: not an SPDX expression; write CC-BY-4.0"),
         (("--license", "(MIT OR LicenseRef-My) AND CC0-1.0", "--notes", "lost"), "--notes lost"),
     ],
 )
