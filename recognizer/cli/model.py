@@ -76,7 +76,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         else "nothing yet, with these scores: use recognizer evaluate",
         "enrolment": f"against {bundle.negatives.photos:,} photos of its own"
         if bundle.negatives
-        else "needs --negatives",
+        else "not possible: it carries no negatives",
         "made": [_step(step) for step in bundle.lineage],
     }
 

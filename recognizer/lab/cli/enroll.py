@@ -19,9 +19,6 @@ def enroll_command(
     ],
     output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
     bundle: BundleOption = None,
-    negatives: Annotated[
-        list[str] | None, Option(help="Photos without it: a file, folder or pattern; repeatable.")
-    ] = None,
     family: Annotated[
         str | None, Option(help="The family of a new name.", show_default="its own")
     ] = None,
@@ -44,9 +41,8 @@ def enroll_command(
 
         recognizer = Recognizer.load(bundle)
         paths = [item.source for item in expand(photos)]
-        others = [item.source for item in expand(negatives or ())]
-        how: Any = {"family": family, "hint": hint, "negatives": others}
-        enrolment = enroll(recognizer, name, paths, output, on_progress=report, **how)
+        about: Any = {"family": family, "hint": hint}
+        enrolment = enroll(recognizer, name, paths, output, on_progress=report, **about)
     for note in enrolment.notes:
         say(note)
     typer.echo("\n".join(enrolment.lines()))

@@ -8,20 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
-from recognizer._files import require_page
 from recognizer.cli import options
-from recognizer.cli.options import output_option, print_json, require_extra
+from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import print_table, say, show_progress
 from recognizer.errors import UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
-
-if TYPE_CHECKING:
-    from recognizer.lab.evaluation.evaluate import Measured
-    from recognizer.model.bundle import Bundle
 
 _KEY = "AP and recall at 1 %: any product, out of fold"
 _RECIPE, _OUT_OF_FOLD, _NETWORK = "recipe.json", "out-of-fold.parquet", "network.safetensors"
@@ -34,13 +29,6 @@ def runs_command(
     by: ByOption = None,
     prevalence: PrevalenceOption = 0.0003,
     rounds: RoundsOption = 1000,
-    data: Annotated[
-        list[Path] | None,
-        Option(
-            "--data", "-d", metavar="FOLDER", help="The run's photos, for --output; repeatable."
-        ),
-    ] = None,
-    output: Annotated[Path | None, output_option("Write an HTML report with the errors.")] = None,
     *,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -51,10 +39,6 @@ def runs_command(
     RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
-    if (output is None) != (not data) or (output and len(runs or ()) != 1):
-        raise UsageError("--output takes one RUN and its --data, to show the photos")
-    if output is not None:
-        require_page(output)
     with show_progress():
         from recognizer.lab.evaluation import out_of_fold
 
@@ -75,11 +59,7 @@ def runs_command(
                 figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:
                 how = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
-                bundle, measured = out_of_fold.measured_out_of_fold(held[0], titles[0], **how)
-                figures = measured.evaluation
-                if output is not None:
-                    report("writing the report")
-                    _write_report(output, given[0], data or (), bundle, measured)
+                figures = out_of_fold.measure_out_of_fold(held[0], titles[0], **how)
         print_figures(figures, as_json=as_json)
     else:
         with show_progress() as report:
@@ -89,21 +69,6 @@ def runs_command(
         else:
             title, rows = counted(len(given), "run"), ([*row.values()] for row in table)
             print_table(title, [*table[0]], rows, _KEY)
-
-
-def _write_report(
-    output: Path, run: Path, data: Sequence[Path], bundle: Bundle, measured: Measured
-) -> None:
-    from recognizer.lab.dataset.manifest import load_data
-    from recognizer.lab.evaluation.html_report import write_report
-    from recognizer.lab.training.runs import open_recipe
-    from recognizer.lab.training.sights import sights_of_folds
-
-    with (recipe := open_recipe(None, load_data(data), run)).cache:
-        of_digest = {photo.sha256: photo for photo in recipe.photos}
-        photos = [of_digest[photo.sha256] for photo in measured.photos]
-        write_report(output, bundle, measured._replace(photos=photos), sights_of_folds(recipe))
-    say(f"Wrote {output}")
 
 
 def _list_runs(runs: Sequence[Path], rounds: int, report: Any) -> list[dict[str, str]]:

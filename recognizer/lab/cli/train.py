@@ -46,9 +46,8 @@ def train_command(
         config = load_config(recipe, changes or ())
         output = output or Path("runs") / config.name
         opened = open_recipe(config, load_data(data), output)
-    trains = any(run.photos + run.finish.photos for run in config.runs.values())
-    trains |= config.weights == "none"  # its features are random ones
-    if any(c.partition("=")[0].strip() == "seed" for c in changes or ()) and not trains:
+    is_drawn = config.photos or config.weights == "none"  # whose features are random ones
+    if any(c.partition("=")[0].strip() == "seed" for c in changes or ()) and not is_drawn:
         say("The seed changes nothing: the backbone stays as it is, and the head is a regression.")
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from recognizer.errors import DatasetError, counted
@@ -26,16 +26,6 @@ FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned
 _SHOWN = 3  # examples in a message
 
 
-@dataclass(slots=True, kw_only=True)
-class NewManifest:
-    """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
-
-    photos: list[Photo] = field(default_factory=list)
-    notes: list[str]  # what was decided
-    warnings: list[str] = field(default_factory=list)  # what makes the result worth less
-    left_out: list[str]  # which files are not in it, and why
-
-
 def make_manifest(
     data: Collection,
     *,
@@ -43,32 +33,30 @@ def make_manifest(
     shares: Mapping[str, float],
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> NewManifest:
-    """Split the photos of a collection by source; a photo without a source is its own.
+) -> Collection:
+    """Split the photos of a collection by source, ordered by file; one without is its own.
 
     ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
     ``shares`` is split -> its share of the photos.
     """
-    notes = [f"Layout: {data.layout}", *data.notes]
-    made = NewManifest(notes=notes, left_out=[*data.left_out])
-    taxonomy, root = folder_taxonomy(data.root), data.root
+    root, taxonomy = data.root, folder_taxonomy(data.root)
+    made = Collection(root, notes=[*data.notes], left_out=[*data.left_out])
     labels = _labels(data, renamed or {}, taxonomy, made.notes)
-    entries = [entry for entry in data.entries if entry.label in labels]
-    entries.sort(key=lambda entry: (entry.path.as_posix(), entry.label))
+    given = sorted((p.path.as_posix(), p.label, p) for p in data.photos if p.label in labels)
     hashes: dict[str, str | None] = {}
-    looks = hash_photos([entry.path for entry in entries], on_progress)
-    for entry, look in zip(entries, looks, strict=True):
+    looks = hash_photos([photo.path for *_, photo in given], on_progress)
+    for (*_, photo), look in zip(given, looks, strict=True):
         if isinstance(look, str):
             made.left_out.append(look)
             continue
         digest, hashes[digest] = look
-        about = (digest, labels[entry.label], entry.source, "")  # it has no split yet
-        made.photos.append(Photo(entry.path, *about, entry.license, taxonomy))
-    _leave_copies_out(made, root)
+        label = labels[photo.label]
+        made.photos.append(replace(photo, sha256=digest, label=label, taxonomy=taxonomy))
+    _leave_copies_out(made)
     if not made.photos:
         raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
-    _name_sources(made, root)
-    groups = _group(made, [hashes[photo.sha256] for photo in made.photos], root)
+    _name_sources(made)
+    groups = _group(made, [hashes[photo.sha256] for photo in made.photos])
     if len(set(groups)) < 2:
         raise DatasetError(
             f"all {len(groups)} photos are of one source, {made.photos[0].source!r}, or "
@@ -85,83 +73,72 @@ def _labels(
     data: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
 ) -> dict[str, str]:
     """Return the label of the manifest for each of the collection; those left out have none."""
-    counts = Counter(entry.label for entry in data.entries)
+    counts = Counter(photo.label for photo in data.photos)
     if missing := [name for name in renamed if name not in counts]:
         raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
-    known = taxonomy.labels
-    label_of = {}
-    for name in sorted(counts):
+    label_of, unknown, known = {}, [], [*taxonomy.labels]
+    for name, count in sorted(counts.items()):
         label = renamed.get(name, name if name in known else plain_label(name) or name)
         if label:
             label_of[name] = label
         if label != name:
-            done = f"called {label}" if label else "left out"
-            notes.append(f"The label {name!r} is {done} ({counts[name]} photos)")
-    if unknown := {name: label for name, label in label_of.items() if label not in known}:
-        described = [
-            f"{unknown_name('label', label, [*known])} ({counts[name]} photos)"
-            for name, label in unknown.items()
-        ]
-        one = next(iter(unknown))
+            notes.append(f"The label {name!r} is {label or 'left out'} ({count} photos)")
+        if label and label not in known:
+            unknown.append(f"{unknown_name('label', label, known)} ({count} photos)")
+    if unknown:
+        name = next(name for name, label in label_of.items() if label not in known)
         raise DatasetError(
-            f"{'; '.join(described)}. For custom labels, "
-            f"{how_to_describe(unknown[one], data.root)}. For a label of `recognizer info`, add "
-            f"--rename {one}=LABEL; to leave these photos out, --rename {one}="
+            f"{'; '.join(unknown)}. For custom labels, {how_to_describe(label_of[name], data.root)}"
+            f". For a label of `recognizer info`, add --rename {name}=LABEL; to leave these photos "
+            f"out, --rename {name}="
         )
     return label_of
 
 
-def _leave_copies_out(made: NewManifest, root: Path) -> None:
+def _leave_copies_out(made: Collection) -> None:
     """Keep each content once, and contents with several labels not at all."""
     labels: defaultdict[str, set[str]] = defaultdict(set)
     for photo in made.photos:
         labels[photo.sha256].add(photo.label)
     kept: dict[str, Photo] = {}
-    copies = 0
     for photo in made.photos:
         if len(several := labels[photo.sha256]) > 1:
-            names = ", ".join(sorted(several))
-            made.left_out.append(f"{_name(photo, root)}: the same file has several labels: {names}")
+            words = f"the same file has several labels: {', '.join(sorted(several))}"
+            made.left_out.append(f"{_name(photo, made)}: {words}")
         else:
-            copies += photo.sha256 in kept
             kept.setdefault(photo.sha256, photo)
-    made.photos = list(kept.values())
-    if copies:
+    if copies := sum(len(labels[photo.sha256]) == 1 for photo in made.photos) - len(kept):
         made.notes.append(f"Skipped {copies} files that are the same as others, to the byte")
+    made.photos = [*kept.values()]
 
 
-def _name_sources(made: NewManifest, root: Path) -> None:
-    if not (without := sum(not photo.source for photo in made.photos)):
-        return
-    which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
-    made.warnings.append(
-        f"{which} source: each counts as its own. Photos of one seller or camera may then be in "
-        "training and test, and the figures will look better than the model is. Give a source: "
-        "one more folder below each label's folder, or a column source in a table"
-    )
-    made.photos = [
-        photo if photo.source else replace(photo, source=f"photo/{_name(photo, root)}")
-        for photo in made.photos
-    ]
+def _name_sources(made: Collection) -> None:
+    if without := sum(not photo.source for photo in made.photos):
+        which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
+        made.warnings.append(
+            f"{which} source: each counts as its own. Photos of one seller or camera may then be "
+            "in training and test, and the figures will look better than the model is. Give a "
+            "source: one more folder below each label's folder, or a column source in a table"
+        )
+    made.photos = [replace(p, source=p.source or f"photo/{_name(p, made)}") for p in made.photos]
 
 
-def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[int]:
+def _group(made: Collection, hashes: Sequence[str | None]) -> list[int]:
     """Return a group for each photo: those of a source, their near-copies, and so on."""
     if several := copies_of(made.photos, hashes):
-        joined = sum(len({photo.source for photo in members}) > 1 for members in several)
         made.notes.append(
             f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
-            f"each group is in one split, {joined} of them with all of their sources"
+            "each group is in one split, with all of its sources"
         )
     for members in several:
         if len({photo.label for photo in members}) > 1:
-            shown = (f"{_name(photo, root)} ({photo.label})" for photo in members[:_SHOWN])
+            shown = (f"{_name(photo, made)} ({photo.label})" for photo in members[:_SHOWN])
             made.warnings.append(f"near-copies with different labels: {', '.join(shown)}")
     sources = [photo.source for photo in made.photos]
     return [int(group) for group in near_copies(hashes, sources, match_orientations=True)]
 
 
-def _warn_of_few(made: NewManifest) -> None:
+def _warn_of_few(made: Collection) -> None:
     photos: defaultdict[str, list[Photo]] = defaultdict(list)
     for photo in made.photos:
         photos[photo.label].append(photo)
@@ -183,5 +160,5 @@ def _warn_of_few(made: NewManifest) -> None:
         )
 
 
-def _name(photo: Photo, root: Path) -> str:
-    return Path(os.path.relpath(photo.path, root)).as_posix()
+def _name(photo: Photo, made: Collection) -> str:
+    return Path(os.path.relpath(photo.path, made.root)).as_posix()

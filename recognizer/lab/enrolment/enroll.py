@@ -12,8 +12,8 @@ import numpy as np
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TaxonomyError, UsageError, counted
-from recognizer.lab.enrolment.head import as_negatives, distinct, learn, read_examples
-from recognizer.lab.enrolment.negatives import NegativeBank, read_negatives
+from recognizer.lab.enrolment.head import distinct, learn, read_examples
+from recognizer.lab.enrolment.negatives import read_negatives
 from recognizer.lab.enrolment.writing import (
     DEFAULT_RATE,
     Enrolment,
@@ -38,7 +38,7 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
         if known.labels[name].kind is not Kind.PRODUCT:
             raise UsageError(
                 f"{name} is a label of the kind {known.labels[name].kind}: only products are "
-                "enrolled; its photos can serve as --negatives"
+                "enrolled"
             )
         if hint is not None or family not in {None, known.labels[name].family}:
             raise UsageError(f"{name} is known: --family and --hint are for a new name")
@@ -63,7 +63,6 @@ def enroll(
     *,
     family: str | None = None,
     hint: str | None = None,
-    negatives: Sequence[str] = (),
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
     """Write a bundle that knows a product more than the recognizer's.
@@ -72,9 +71,8 @@ def enroll(
     ``hint``, what a reviewer should look at; its ``family`` is one of the taxonomy, by default its
     own. ``photos`` are paths, of at least three that differ; ``output`` is the folder NAME-vN of
     the new bundle, which must not exist or be empty. Without one, nothing is written, and the
-    result says what to expect. ``negatives`` are paths of photos that do not show the product, in
-    addition to the bundle's bank. ``on_progress`` is called with what is being done, the photos
-    done and their number.
+    result says what to expect. ``on_progress`` is called with what is being done, the photos done
+    and their number.
 
     A mistake in these is a UsageError; a bank that is not the one that the bundle describes, or a
     model that cannot be added to, a BundleError.
@@ -88,12 +86,14 @@ def enroll(
             f"{bundle.title} knows {name}: enroll it in a bundle without it, from all photos, "
             "or train with them (recognizer train)"
         )
-    own_bank = read_negatives(bundle)
-    if not negatives:
-        _require_negatives(own_bank, taxonomy, name)
-    read, unreadable = read_examples(
-        recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
-    )
+    bank = read_negatives(bundle)
+    count = 0 if bank is None else int(bank.counted(taxonomy).sum())
+    if bank is None or count < MIN_NEGATIVES:
+        raise UsageError(
+            f"{bundle.title} carries {counted(count, 'held-out negative')}, at least "
+            f"{MIN_NEGATIVES} are needed: enroll in a bundle that `recognizer export` made"
+        )
+    read, unreadable = read_examples(recognizer, photos, partial(on_progress, "reading photos"))
     examples, copies = distinct(read)
     notes = [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
     if len(examples) < MIN_PHOTOS:
@@ -101,26 +101,16 @@ def enroll(
         notes += [f"{path} cannot be read: {why}" for path, why in unreadable.items()]
         needed = f"{usable}: at least {MIN_PHOTOS} that differ are needed"
         raise UsageError("\n".join([needed, *notes]))
-    others, missing = read_examples(
-        recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
-    )
-    whole: NegativeBank | None = None
-    bank = as_negatives(others) if others else None
-    for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
-        if part is None:
-            continue
-        same = np.isin(part.sha256, short_digests(photo.sha256 for photo in examples))
-        rest, labels = part[~same], part.labels[same].tolist()
-        whole = rest if whole is None else whole.joined(rest)
-        if labels:
-            as_what = ", ".join(sorted({label or "a negative" for label in labels}))
-            note = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
-            if part is own_bank:
-                note += "; the model may have been trained on them, and promise too much"
-            notes.append(note)
-    whole = _require_negatives(whole, taxonomy, name, len(missing))
+    same = np.isin(bank.sha256, short_digests(photo.sha256 for photo in examples))
+    if same.any():
+        notes.append(
+            f"photos in the bundle's bank (as {', '.join(sorted({*bank.labels[same]}))}): "
+            f"{same.sum()}; they count as {name} here; the model may have been trained on them, "
+            "and promise too much"
+        )
     learned = learn(
-        examples, whole, name, taxonomy, partial(on_progress, "leaving out photos in turn")
+        *(examples, bank[~same], name, taxonomy),
+        partial(on_progress, "leaving out photos in turn"),
     )
     calibration = calibrate(learned, bundle)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
@@ -130,23 +120,9 @@ def enroll(
         measure(learned, calibration, threshold),
         threshold,
         tuple(notes),
-        unreadable | missing,
+        unreadable,
         output,
     )
     if output is not None:
         write_enrolled(bundle, taxonomy, learned, enrolment, output)
     return enrolment
-
-
-def _require_negatives(
-    bank: NegativeBank | None, taxonomy: Taxonomy, name: str, unreadable: int = 0
-) -> NegativeBank:
-    count = 0 if bank is None else int(bank.counted(taxonomy).sum())
-    if bank is None or count < MIN_NEGATIVES:
-        unread = f" ({unreadable} given could not be read)" if unreadable else ""
-        raise UsageError(
-            f"{counted(count, 'held-out negative')}, at least {MIN_NEGATIVES} are needed{unread}: "
-            f"give photos that do not show {name} with --negatives (better a thousand of your "
-            "ordinary listings)"
-        )
-    return bank

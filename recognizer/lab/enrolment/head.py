@@ -36,13 +36,9 @@ class Example(NamedTuple):
 
 
 def read_examples(
-    recognizer: Recognizer,
-    paths: Sequence[str],
-    *,
-    mirrored: bool,
-    on_progress: Callable[[int, int], None],
+    recognizer: Recognizer, paths: Sequence[str], on_progress: Callable[[int, int], None]
 ) -> tuple[list[Example], dict[str, str]]:
-    """Embed the first frames of photos; also return path -> why a photo cannot be read."""
+    """Embed first frames, also mirrored, and return path -> why a photo cannot be read."""
     examples: list[Example] = []
     unreadable: dict[str, str] = {}
     for done, path in enumerate(paths, 1):
@@ -52,8 +48,7 @@ def read_examples(
         else:
             rgb = image.frames[0].rgb
             whole = model_input(rgb, recognizer.bundle.input.size)
-            views = [whole, whole[:, ::-1]] if mirrored else [whole]
-            log_odds, embeddings = recognizer.features(views)
+            log_odds, embeddings = recognizer.features([whole, whole[:, ::-1]])
             examples.append(Example(path, image.sha256, perceptual_hash(rgb), embeddings, log_odds))
         on_progress(done, len(paths))
     return examples, unreadable
@@ -68,15 +63,15 @@ def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
     return [photo for photo, first in pairs if photo is first], copies
 
 
-def as_negatives(photos: Sequence[Example], label: str = "") -> NegativeBank:
-    """Return photos as rows of a bank: of a label as one source, else held out, each its own."""
+def as_negatives(photos: Sequence[Example], label: str) -> NegativeBank:
+    """Return photos of a label as rows of a bank, of one source."""
     count = len(photos)
     return NegativeBank(
         np.stack([photo.embeddings[0] for photo in photos]),
         np.stack([photo.log_odds[0] for photo in photos]),
-        np.full(count, label, dtype=f"<U{max(1, len(label))}"),
-        np.zeros(count, np.int32) if label else np.arange(count, dtype=np.int32),
-        np.full(count, not label),
+        np.array([label] * count),
+        np.zeros(count, np.int32),
+        np.zeros(count, bool),
         short_digests([photo.sha256 for photo in photos]),
     )
 

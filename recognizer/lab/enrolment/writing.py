@@ -154,9 +154,8 @@ def write_enrolled(
             path=draft,
             model=replace(parent.model, sha256=hashlib.sha256(model).hexdigest(), bytes=len(model)),
         )
-        if parent.negatives is not None:
-            bank = _remembered(learned, enrolment.name)
-            bundle = replace(bundle, negatives=write_negatives(draft, bank))
+        bank = _remembered(learned, enrolment.name)
+        bundle = replace(bundle, negatives=write_negatives(draft, bank))
         write_bundle(with_self_test(bundle))
         if (learned_from := parent.path / DIGESTS_FILE).is_file():
             shutil.copyfile(learned_from, draft / DIGESTS_FILE)
@@ -168,8 +167,6 @@ def write_enrolled(
 
 
 def _describe(parent: Bundle, learned: Learned, enrolment: Enrolment) -> Bundle:
-    # Of the caller's negatives it is only known that they are not this label. What the parent takes
-    # for a lead among them may be one, so it does not count where all products are counted.
     name, evidence = enrolment.name, enrolment.evidence
     own = sigmoid(enrolment.calibration(learned.negatives))
     # The bank has no photos to look at again: thresholds rise as they did at the export.
@@ -202,10 +199,7 @@ def _describe(parent: Bundle, learned: Learned, enrolment: Enrolment) -> Bundle:
         lineage=(*parent.lineage, step),
     )
     others = parent.calibrate(learned.bank.log_odds[learned.counted])
-    highest = parent.family_scores(others).max(axis=1, initial=0)
-    led = highest > parent.any_product_thresholds[DEFAULT_RATE]
-    certain = ~(led & (learned.bank.labels[learned.counted] == ""))
-    families = new.family_scores(np.column_stack([others, own]))[certain]
+    families = new.family_scores(np.column_stack([others, own]))
     earlier = {family.name: family.thresholds for family in parent.families}
     of_any = rise(fit_thresholds(families.max(axis=1)))
     return replace(
@@ -239,8 +233,7 @@ def _remembered(learned: Learned, name: str) -> NegativeBank:
     bank, head = learned.bank, learned.head
     scores = bank.embeddings @ head.weight + head.bias
     scores[learned.counted] = learned.negatives
-    own = bank.labels != ""  # the caller's negatives are not remembered
-    whole = bank[own].joined(as_negatives(learned.photos, name))
-    column = np.concatenate([scores[own], learned.left_out])
+    whole = bank.joined(as_negatives(learned.photos, name))
+    column = np.concatenate([scores, learned.left_out])
     log_odds = np.column_stack([whole.log_odds, column]).astype(np.float32)
     return replace(whole, log_odds=log_odds)

@@ -81,27 +81,14 @@ def reliability(is_product: NDArray[np.bool_], probabilities: NDArray[np.float64
 
 def confusion(truth: NDArray[np.str_], highest: Sequence[str]) -> str:
     """Draw true labels, (N,), and those with the highest score, as a ``data:`` URI."""
-    names = np.unique([*truth, *highest])
-    side = 2.5 + 0.36 * len(names)
+    side = 2.5 + 0.36 * len(np.unique([*truth, *highest]))
     with mpl.rc_context({**STYLE, "axes.grid": False, "font.size": 8}):
         figure = Figure(figsize=(side, side), layout="constrained")
+        how = {"xticks_rotation": "vertical", "cmap": "Blues", "colorbar": False}
         drawn = ConfusionMatrixDisplay.from_predictions(
-            *(truth, highest),
-            labels=names,
-            normalize="true",
-            values_format=".0%",
-            cmap="Blues",
-            xticks_rotation="vertical",
-            colorbar=False,
-            ax=figure.subplots(),
+            truth, highest, normalize="true", values_format=".2g", ax=figure.subplots(), **how
         )
-        for text in drawn.text_.flat:
-            text.set_text(text.get_text().replace("%", "").removeprefix("0"))
-        counts = [int((truth == name).sum()) for name in names]
-        drawn.ax_.set_yticklabels([f"{n} ({c})" for n, c in zip(names, counts, strict=True)])
-        drawn.ax_.set(
-            xlabel="label with the highest score, in percent", ylabel="true label (photos)"
-        )
+        drawn.ax_.set(xlabel="label with the highest score", ylabel="true label (shares of a row)")
         return data_uri(figure)
 
 

@@ -13,7 +13,7 @@ def write_files(root: Path, *names: str) -> None:
 
 
 def entries(found: Collection) -> list[tuple[str, str, str]]:
-    return [(e.path.relative_to(found.root).as_posix(), e.label, e.source) for e in found.entries]
+    return [(e.path.relative_to(found.root).as_posix(), e.label, e.source) for e in found.photos]
 
 
 def test_a_table_lists_photos_with_their_sources(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_table_lists_photos_with_their_sources(tmp_path: Path) -> None:
     path.write_text(f"\ufefffile,label,other,source,license\n{rows}")
     found = read_collection(tmp_path)  # by the manifest in it
     assert entries(found) == [("a/1.jpg", "bone", "s"), ("elsewhere.jpg", "wood", "")]
-    assert [e.license for e in found.entries] == ["CC0", ""]
+    assert [e.license for e in found.photos] == ["CC0", ""]
     assert found.left_out == [f"{path}:4: no label", f"{path}:5: no file"]
     assert read_collection(path) == found
     path.write_text("file,label\na/1.jpg,bone\n")
@@ -38,7 +38,7 @@ def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> Non
         ("test/wood/2.JPG", "wood", ""),
         ("train/bone/shop/1.jpg", "bone", "shop"),
     ]
-    assert "splits that the data came with were not used" in found.notes[0]
+    assert "Splits that the data came with were not used" in found.notes[1]
 
 
 @pytest.mark.parametrize(

@@ -202,29 +202,6 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     assert bundle.taxonomy.labels["blue_ivory"].hint == "Look at the blue."
 
 
-def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
-    recognizer: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
-    colors = ("red", "green", "gray")
-    negatives = [path for color in colors for path in write_photos(color, 20, "others")]
-    photos = write_photos("blue", 3)
-    # A photo among the negatives is taken out of them.
-    negatives = [*negatives, photos[0]]
-    done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives)
-    assert done.evidence.negatives == 60
-    assert any("--negatives" in note for note in done.notes)
-    found = Recognizer.load(tmp_path / "out-v1", threads=1)
-    assert found.bundle.negatives is None
-    assert found.predict(Path(photos[0])).scores["rhino_horn"] > 0.5
-    for given, words in (
-        (None, "--negatives"),
-        (write_photos("red", 3), "3 held-out negatives, at least 50 are needed: give photos"),
-        (["missing.jpg"], r"0 held-out negatives.*\(1 given could not be read\)"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            enroll(recognizer, RHINO, photos, negatives=given)
-
-
 @pytest.mark.parametrize("count", [0, 49, 50])
 def test_a_bank_needs_fifty_negatives(
     banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
@@ -235,7 +212,7 @@ def test_a_bank_needs_fifty_negatives(
     folder = with_bank(banked_bundle, tmp_path / "few-v1", few).bundle.path
     printed = succeed("info", folder).stdout
     assert "measured on:            nothing yet, with these scores" in printed
-    assert f"enrolment:              {'against' if count else 'needs --negatives'}" in printed
+    assert f"enrolment:              {'against' if count else 'not possible'}" in printed
     if count == 50:
         enroll(Recognizer.load(folder), RHINO, blue)
         return
@@ -296,10 +273,9 @@ def test_the_command_skips_a_page(banked_bundle: Path, blue: list[str], tmp_path
     given = ("enroll", RHINO, *blue, page, "--model", banked_bundle)
     for options in ((), ("--check", "--output", output)):
         assert "give either --output, the folder of the new" in refuse(*given, *options).stderr
-    for options in (("--check",), ("--negatives", tmp_path / "photos", "--output", output)):
+    for options in (("--check",), ("--output", output)):
         done = invoke(*given, *options, code=ExitCode.SOME_FAILED)
         assert f"Skipped {page}: not_an_image" in done.stderr
-        assert ("photos in --negatives" in done.stderr) == (output in options)
         assert ("Wrote" in done.stdout) == output.exists() == (output in options)
 
 
