@@ -74,10 +74,3 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
     shown = f"{test.photos} ({test.sources}) │ {recall}"  # as the card has it
     for part in ("product", "ivory", f"{worked.evidence.train.photos:,} (", shown):
         assert part in " ".join(lines["ivory_worked"].split())
-
-
-def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
-    changed = write_tiny_bundle(tmp_path / "tiny-v1")
-    (changed / "model.onnx").write_bytes(b"")
-    for words in (("info", changed), ("scan", "x.jpg", "--model", changed)):
-        assert "it was changed or is incomplete" in invoke(*words, code=ExitCode.MODEL).stderr

@@ -1,6 +1,5 @@
 import json
 import shlex
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +8,9 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import ExitCode
-from recognizer.cli.results import progress_line, row_line
 from recognizer.cli.scan import default_output
-from recognizer.policy.values import CandidateKind
-from recognizer.rows import ScanFile, ScanSummary
+from recognizer.rows import ScanFile
 from tests.conftest import encoded, invoke, picture, read_rows, refuse, run_python, succeed
-from tests.rows.rows import bare_row, lead
 from tests.tiny import write_tiny_bundle
 
 Scan = Callable[..., Result]
@@ -54,24 +50,6 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert "Scored by tiny-v1 before, now by b-v1" in scan(folder, "--model", other).stderr
     assert "before, now" not in again.stderr + scan(folder, "--model", other).stderr
     assert len(read_rows(tmp_path / "scan.sqlite")) == 2
-
-
-def test_what_a_scan_skips_is_no_measure_of_the_time_left() -> None:
-    summary, latest = ScanSummary(skipped=500_000, seconds=50), deque([(0.0, 0)], 2)
-    assert "50 s left" in progress_line(summary, 1_000_000, latest)
-    summary.scanned, summary.seconds = 600, 110
-    assert "10.0/s, 13 h 52 min left" in progress_line(summary, 1_000_000, latest)
-
-
-def test_a_line_names_what_has_raised_a_lead() -> None:
-    family, label = lead("ivory", 0.6, kind=CandidateKind.FAMILY), lead("ivory_worked", 0.5)
-    for leads, words in (
-        ((family, label), "ivory_worked 0.500"),
-        ((family,), "ivory (family) 0.600"),
-        ((), "9 reports by users"),
-    ):
-        row = bare_row("a.jpg", 0.1, "review", leads=leads, why=["review: 9 reports by users"])
-        assert row_line(row) == f"review    {words:28} a.jpg"
 
 
 def test_of_many_photos_only_leads_are_shown(
@@ -297,21 +275,6 @@ def test_clear_images_are_drawn_for_an_audit(
     assert (refused.exit_code, "audit" in refused.stderr) == (ExitCode.USAGE, True)
     (folder / "new.jpg").write_bytes(encoded(picture("green")))
     assert "Audit sample: 3 of 3 clear images" in scan(folder).stdout  # at the rate of its file
-
-
-def test_terminal_and_report_count_the_same_images(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path, tiny_bundle: Path
-) -> None:
-    """Neither a listing that is text alone, nor a lead in whose place another image is now."""
-    photo = photo_folder("red") / "000_red.jpg"
-    table = tmp_path / "table.csv"
-    table.write_text(f"id,title,image\n1,a,{photo}\n2,b,\n")
-    for color in ("red", "green"):
-        photo.write_bytes(encoded(picture(color)))
-        assert "\n1 image, in" in scan(table).stdout
-    succeed("report", tmp_path / "scan.sqlite", "-o", tmp_path / "report.html", "-m", tiny_bundle)
-    assert "<b>1</b> images scanned" in (tmp_path / "report.html").read_text()
-    assert json.loads(scan(table, "--json").stdout)["images"] == 1
 
 
 def test_the_file_is_named_after_what_is_scanned(

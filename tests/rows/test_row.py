@@ -14,7 +14,7 @@ from recognizer.prediction import Region
 from recognizer.rows.item_key import item_key
 from recognizer.rows.row import AuditSample, Row, row_schema
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, picture, succeed
+from tests.conftest import encoded, picture
 from tests.rows.rows import NOW, ROW_FIELDS, bare_row, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
@@ -35,17 +35,6 @@ def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
         replace(row, decision=Decision.CLEAR)
     with pytest.raises(ValueError, match="ok"):
         replace(row, status=Status.OK)
-
-
-def test_a_policy_may_have_a_failed_image_reviewed(recognizer: Recognizer) -> None:
-    row = replace(
-        row_of(recognizer, "x", b"no image"), decision=Decision.REVIEW, why=("review: not scored",)
-    )
-    values = json.loads(row.to_json_line())
-    assert (values["why"], values["leads"]) == (["review: not scored"], None)
-    assert row.is_lead
-    assert (row.leads, row.lead_labels) == ((), ())
-    assert Row.from_json(row.to_json()) == row
 
 
 def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
@@ -126,15 +115,6 @@ def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> Non
     assert {row.audit for row in map(sample.drawn, rows)} == {None, 0.05}
     again = [replace(row, source="other", time=NOW + timedelta(1)) for row in drawn]
     assert all(sample.drawn(row).audit for row in again)
-
-
-def test_the_help_says_what_a_rate_of_5_percent_draws() -> None:
-    sample = AuditSample(rate=0.05, products=["ivory_worked"])
-    for score, share in ((0.0099, 0.05), (0.01, 0.5), (0.0999, 0.5), (0.1, 1.0)):
-        rows = [bare_row(str(number), score, "clear") for number in range(200)]
-        assert {row.audit for row in map(sample.drawn, rows)} - {None} == {share}
-    said = " ".join(succeed("scan", "--help").stdout.replace("│", "").split())
-    assert "score from 0.01, 100 times it from 0.1. So 0.05 draws 5 %, 50 % and all" in said
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,14 @@ from recognizer.policy.values import Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, ScanFile, ScanWriter
 from recognizer.rows.deciding import decide_again
 from recognizer.rows.images import put_rows
-from recognizer.rows.records import image_values
 from recognizer.scan import Item
 from tests.conftest import run_python
 from tests.pictures import encoded, picture
-from tests.rows.rows import NOW, bare_row, read_scan, write_scan
+from tests.rows.rows import bare_row, read_scan, write_scan
 from tests.rules import rule
 from tests.scan.engines import InProcessPool, scan_into
 
 ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
-
-
-def test_a_row_has_a_value_for_each_column(tmp_path: Path) -> None:
-    """A new row in the place of an earlier one leaves nothing of it."""
-    with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
-        columns = {name for _, name, *_ in file.select("PRAGMA table_info(image)")}
-    written = {*image_values(ROWS[0], Ranking(), None)}
-    assert written | {"id", "model", "policy", "file_state", "parent"} == columns
 
 
 @pytest.fixture
@@ -148,13 +138,6 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None
             assert len(read_scan(path)) == number
             assert run_python("-c", code, path).stdout.split() == [str(number)]
     assert len(read_scan(path)) == 3
-
-
-def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
-    path = write_scan(tmp_path / "scan.sqlite", ROWS)
-    earlier = [replace(row, time=NOW.replace(year=2020), preprocessing=2) for row in ROWS]
-    write_scan(path, earlier)
-    assert read_scan(path) == earlier
 
 
 def _renamed(path: Path) -> None:

@@ -7,10 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from recognizer.cli import ExitCode
-from recognizer.errors import ScanFileChangedError
 from recognizer.scan import Item, expand
 from tests.conftest import read_rows
 from tests.scan.engines import MakeFolder, scan_command, scan_into
@@ -71,24 +68,3 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
     if sys.platform == "linux":
         found = (rows["/proc/self/mem"][key] for key in ("status", "reason", "decision"))
         assert tuple(found) == ("failed", "read_error", "unscored")
-
-
-@pytest.mark.parametrize("images", [1, 100])
-def test_a_file_that_is_rotated_away_ends_the_scan(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, images: int
-) -> None:
-    """Also where nothing is written after it."""
-    output, rotated = tmp_path / "scan.sqlite", tmp_path / "scan.sqlite.1"
-
-    def rotate(*_: object) -> None:
-        output.rename(rotated)
-        output.touch()
-
-    items = expand([photo_folder(*["green"] * images)])
-    with pytest.raises(ScanFileChangedError, match=r"back in its place"):
-        scan_into(output, items, tiny_bundle, on_rows=rotate)
-    assert 1 <= len(read_rows(rotated)) < max(2, images)
-    assert output.read_bytes() == b""
-    rotated.replace(output)
-    scan_into(output, expand([tmp_path / "photos"]), tiny_bundle)
-    assert len(read_rows(output)) == images

@@ -75,19 +75,6 @@ def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(
     assert again() == before
 
 
-def test_a_photo_that_cannot_be_read_has_todays_columns_and_policy(
-    again: Scan, photos: Path, tmp_path: Path
-) -> None:
-    again()
-    (photos / "green.jpg").unlink()
-    policy = tmp_path / "words.toml"
-    policy.write_text('[keywords]\nwords = ["tusk"]\n')
-    rows = again(options=("--policy", policy), title="a tusk")
-    assert [row["item"]["title"] for row in rows] == ["a tusk"] * 3
-    assert {row["policy"]["name"] for row in rows} == {"words"}
-    assert [row["status"] for row in rows] == ["ok"] * 3
-
-
 def test_a_listing_that_left_its_table_leaves_the_queue_until_it_is_back(
     again: Scan, tmp_path: Path
 ) -> None:

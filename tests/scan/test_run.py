@@ -80,16 +80,6 @@ def test_each_photo_gets_its_own_score(
     assert summary.decisions.total() == colors.count("red")
 
 
-def test_the_first_rows_wait_for_no_others(
-    run: Run, photo_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recognizer.scan.pool._RESULTS_SECONDS", 3600)
-    written: list[int] = []
-    run(photo_folder(*["red"] * 40), pool=WorkerPool, on_rows=lambda _, r: written.append(len(r)))
-    assert sum(written) == 40
-    assert written[0] < 32
-
-
 def test_a_photo_that_is_named_twice_gets_one_row(run: Run, photo_folder: MakeFolder) -> None:
     photo = photo_folder("red") / "000_red.jpg"
     summary = run(photo, photo)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy.values import Policy, Probability, Rule
+from recognizer.policy.values import Policy
 from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
@@ -134,20 +134,3 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
         scan_all()
     assert scan_all().scanned == 1
     assert read_rows(tmp_path / "scan.sqlite")[-1]["decision"] == "clear"
-
-
-def test_the_file_says_which_rows_hold(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
-) -> None:
-    (photo_folder("red", "green") / "broken.jpg").write_bytes(RED[:200])
-    scan_all()
-    scan_all()
-    assert read.count("broken.jpg") == 2, "failures are tried again"
-    read.clear()
-    strict = Policy(default=Rule(review=Probability(0.01), priority=Probability(0.02)))
-    assert scan_all(strict).scanned == 3
-    assert len(read) == 3, "another policy"
-    (tmp_path / "scan.sqlite").unlink()
-    read.clear()
-    assert scan_all().scanned == 3
-    assert len(read) == 3, "another file of the same name"

@@ -89,15 +89,6 @@ def test_tables_and_archives_in_a_store(s3: S3Server) -> None:
     assert contents(f"{BUCKET}/gone.csv") == {f"{BUCKET}/gone.csv": Reason.NOT_FOUND}
 
 
-def test_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/none")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert read(Item.at("s3://bucket/a.jpg")) is Reason.READ_ERROR
-
-
 def test_an_end_point_that_is_busy_is_asked_three_times(s3: S3Server) -> None:
     """By one layer alone: fsspec's library does not try again as well."""
     s3.is_busy = True

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from recognizer.desk.photos import original_reader
-from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.rows import ScanFile
-from recognizer.scan import Item, ScanOptions, expand, stores
+from recognizer.scan import Item, stores
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture, read_rows
@@ -152,12 +151,6 @@ def test_no_other_host_is_asked(server: Server, monkeypatch: pytest.MonkeyPatch,
     assert server.requests == []
 
 
-@pytest.mark.parametrize("host", ["https://photos.example", "photos.example/", "Photos", "a b", ""])
-def test_what_is_no_host(host: str) -> None:
-    with pytest.raises(UsageError, match="--allow-host"):
-        ScanOptions(allow_hosts=frozenset({host}))
-
-
 def test_the_host_is_a_setting_of_the_scans_file(
     server: Server, tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -176,8 +169,3 @@ def test_the_host_is_a_setting_of_the_scans_file(
     with ScanFile(output) as file:
         read = original_reader(file)
         assert [read(row) for row in file.rows()] == [PHOTO, PHOTO]
-
-
-def test_a_list_and_the_command_line_name_images_of_the_web(server: Server) -> None:
-    (item,) = expand([f"http://{server.host}/listings.csv"])  # whatever its name is
-    assert (item.source, item.reason) == (f"http://{server.host}/listings.csv", None)
