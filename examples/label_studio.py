@@ -15,6 +15,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
@@ -122,11 +123,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("what", choices=["tasks", "outcomes"])
     parser.add_argument("file", help="the file of a scan, or an export (JSON)")
     parser.add_argument("--photo-url")
-    parser.add_argument("--interface", type=argparse.FileType("w", encoding="utf-8"))
+    parser.add_argument("--interface", type=Path)
     options = parser.parse_args(arguments)
     if options.interface:
-        with options.interface as file:
-            file.write(interface())
+        options.interface.write_text(interface(), encoding="utf-8")
     if options.what == "tasks":
         json.dump([*tasks(options.file, options.photo_url)], sys.stdout)
         return
