@@ -201,7 +201,7 @@ def as_url(value: Any) -> str | None:
 
 
 def as_time(value: Any) -> datetime | None:
-    """Return a time with its zone, or UTC.
+    """Return a time in UTC.
 
     It is ISO 8601, a date in digits alone, or seconds or milliseconds of the epoch.
     """
@@ -211,7 +211,7 @@ def as_time(value: Any) -> datetime | None:
         text = str(int(value) if isinstance(value, float) else value).strip()
         if not text.isdigit():
             time = datetime.fromisoformat(text)
-            return time if time.tzinfo else time.replace(tzinfo=UTC)
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         if len(text) in _DATES and text.startswith(("19", "20")):
             with suppress(ValueError):
                 return datetime.strptime(text, _DATES[len(text)]).replace(tzinfo=UTC)

@@ -87,12 +87,6 @@ class Taxonomy:
             raise TaxonomyError(unknown_name("family", family, [*self.families]))
         return tuple(label for label in self.labels.values() if label.family == family)
 
-    def lookalikes(self, family: str) -> tuple[Label, ...]:
-        """Return the look-alikes that a product of the family is confused with."""
-        confused = {name for label in self.members(family) for name in label.confused_with}
-        labels = (label for name, label in self.labels.items() if name in confused)
-        return tuple(label for label in labels if label.kind is Kind.LOOKALIKE)
-
     def extended(self, added: Mapping[str, Any], where: str) -> Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
 

@@ -252,12 +252,12 @@ def _require_sources(sources: Sequence[str], root: str | None) -> None:
     """Raise a UsageError if no local source exists, or a local root is not a folder."""
     from recognizer.scan.items import FileLocation, parse_location
 
-    for source in sources:  # if only some are missing, each has its row
+    def is_missing(source: str) -> bool:
         location = parse_location(source)
-        is_plain = isinstance(location, FileLocation) and source != "-"
-        if not (source and is_plain) or glob.has_magic(source) or os.path.lexists(str(location)):
-            break
-    else:
+        is_plain = isinstance(location, FileLocation) and source not in {"", "-"}
+        return is_plain and not (glob.has_magic(source) or os.path.lexists(str(location)))
+
+    if all(map(is_missing, sources)):  # if only some are missing, each has its row
         raise UsageError(f"{sources[0]}: no such file or folder")
     folder = parse_location(root or os.curdir)
     if isinstance(folder, FileLocation) and not os.path.isdir(folder):

@@ -158,18 +158,14 @@ def read_parquet(path: Path) -> Iterator[Row]:
 
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
     kinds = file.select(
-        "SELECT count(*), model.name || '-v' || version, model.digest, policy.name, policy.digest,"
-        " preprocessing FROM image JOIN model ON model.id = image.model"
-        " JOIN policy ON policy.id = image.policy"
-        " GROUP BY image.model, image.policy, preprocessing ORDER BY 1 DESC"
+        "SELECT printf('%d rows of model %s-v%d (%.12s), policy %s (%.12s), preprocessing %d',"
+        " count(*), model.name, version, model.digest, policy.name, policy.digest, preprocessing)"
+        " FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy"
+        " GROUP BY image.model, image.policy, preprocessing ORDER BY count(*) DESC"
     )
     if len(kinds) > 1 and not allow_mixed:
-        titles = [
-            f"{count:,} rows of model {model} ({digest[:12]}), policy {policy} "
-            f"({policy_digest[:12]}), preprocessing {preprocessing}"
-            for count, model, digest, policy, policy_digest, preprocessing in kinds
-        ]
         raise ScanFileError(
-            f"these scans cannot be compared: {'; '.join(titles)}. Scan the smaller ones again "
-            "with the model and policy of the others, or merge them all the same with --allow-mixed"
+            f"these scans cannot be compared: {'; '.join(words for (words,) in kinds)}. Scan the "
+            "smaller ones again with the model and policy of the others, or merge them all the "
+            "same with --allow-mixed"
         )

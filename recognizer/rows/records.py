@@ -5,7 +5,6 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -117,7 +116,7 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
         "product": product,
         **{key: valid(listing[key]) for key in ("title", "seller", "price", "currency", "url")},
         "reports": listing["reports"],
-        "listed": _listed(listing["time"]),
+        "listed": listing["time"] and as_utc(listing["time"]),
         **{name: to_json(getattr(row, name)) for name in _DECIDED},
     }
 
@@ -185,12 +184,6 @@ def location_of(source: str) -> str:
     if mark:
         return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
     return os.path.dirname(source).removesuffix(MEMBER[0]) or "."
-
-
-def _listed(time: datetime | None) -> str | None:
-    with suppress(OverflowError):  # of the years 1 and 9999
-        return None if time is None else as_utc(time)
-    return None
 
 
 def valid(text: str | None) -> str | None:

@@ -1,14 +1,11 @@
 """The options of a scan, and what travels to its workers."""
 
-import json
 import math
 import re
 import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
-
-import msgspec
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
@@ -57,8 +54,6 @@ class ScanOptions:
             raise UsageError(f"workers = {self.workers}: at least 1, or 0 for one on each CPU")
         if not 0 < self.timeout < math.inf:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
-        if self.memory_limit is not None and self.memory_limit < 0:
-            raise UsageError(f"memory limit = {self.memory_limit}: at least 1, or 0 for none")
         if self.memory_limit and sys.platform != "linux":
             raise UsageError("a memory limit for workers needs Linux")
 
@@ -69,7 +64,7 @@ class ScanOptions:
     def remember(self, file: ScanFile) -> None:
         """Store in a scan's file what later scans and the desk need to read the same images."""
         if self.allow_hosts:
-            file.set_setting("allow_hosts", json.dumps(sorted(self.allow_hosts)))
+            file.set_setting("allow_hosts", " ".join(sorted(self.allow_hosts)))
 
     @property
     def batch_size(self) -> int:
@@ -79,14 +74,7 @@ class ScanOptions:
 
 def allowed_hosts(file: ScanFile) -> frozenset[str]:
     """Return the hosts from which a scan's file remembers that images may be read."""
-    return frozenset(_remembered(file, "allow_hosts"))
-
-
-def _remembered(file: ScanFile, name: str) -> list[str]:
-    try:
-        return msgspec.json.decode(file.setting(name) or "[]", type=list[str])
-    except msgspec.MsgspecError as error:
-        raise file.damaged(error) from error
+    return frozenset((file.setting("allow_hosts") or "").split())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ batch; or the system killed the worker, or its memory may have grown before), ea
 more by itself.
 """
 
-import math
 import queue
 import time
 from collections import deque
@@ -59,16 +58,15 @@ class WorkerPool(Closes):
         """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[TaskResult] = []
         under_way = 0
-        due, patience = math.inf, 0.0  # when they are to be yielded: the first ones at once
+        due = 0.0  # when they are to be yielded: the first ones at once
         while True:
             while under_way < _AHEAD * self._size and (group := self._group(tasks)):
                 self._pool.threads.submit(self._run, group)
                 under_way += 1
             if not under_way and self._done.empty():
                 break
-            seconds = min(1.0, max(0.0, due - time.monotonic()))  # Windows: Ctrl-C is heard
             try:
-                match self._done.get(timeout=seconds):
+                match self._done.get(timeout=_RESULTS_SECONDS):
                     case TaskResult() as result:
                         done.append(result)
                     case Exception() as error:
@@ -77,11 +75,9 @@ class WorkerPool(Closes):
                         under_way -= 1
             except queue.Empty:
                 pass
-            now = time.monotonic()
-            due = min(due, now + patience) if done else math.inf
-            if len(done) >= _MAX_RESULTS or now >= due:
+            if len(done) >= _MAX_RESULTS or (done and time.monotonic() >= due):
                 yield done
-                done, due, patience = [], math.inf, _RESULTS_SECONDS
+                done, due = [], time.monotonic() + _RESULTS_SECONDS
         if done:
             yield done
 
