@@ -1,4 +1,4 @@
-"""Write a file so that there is the old one or the new one, whole, whatever happens.
+"""Write a file so that the old or the new version is there, whole, whatever happens.
 
 Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table. What
 holds files or processes is closed by a ``with`` block.
@@ -44,7 +44,7 @@ def check_place(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless there is one; raise a UsageError unless it can be written to."""
+    """Make a folder if it does not exist; raise a UsageError unless it can be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,7 +93,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         for suffix in ("", "-wal", "-shm"):  # those of SQLite, on a full disk
-            with suppress(OSError):  # a read-only file system, for one: the first error counts
+            with suppress(OSError):  # of a read-only file system: the first error counts
                 os.unlink(f"{partial}{suffix}")
 
 
@@ -138,7 +138,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def name_columns(header: Iterable[str]) -> list[str]:
-    """Return the names of columns; one without is called by its place. Twins: a ``csv.Error``."""
+    """Return the names of columns, by place where there is none; two alike are a ``csv.Error``."""
     names = [name if name.strip() else f"column {place}" for place, name in enumerate(header, 1)]
     if len(set(names)) < len(names):
         raise csv.Error(f"two columns are named {Counter(names).most_common(1)[0][0][:80]!r}")

@@ -110,7 +110,7 @@ class Child(Closes):
 
 
 class ProcessPool(Closes):
-    """Processes that work for threads of this one, and are replaced when they die.
+    """Processes that work for threads of the parent, and are replaced when they die.
 
     Each holds what ``make`` returns. ``answer(made, request, send)`` returns the last message of
     its answer, and may send others before. No process is started before it is needed. ``timeout``
@@ -182,7 +182,7 @@ class ProcessPool(Closes):
             return self._answer(request, is_last=True)
 
     def converse(self, request: object) -> Iterator[Any]:
-        """Yield the messages of an answer, from an idle process or a new one.
+        """Yield the messages of an answer, from an idle or a new process.
 
         A process that is left halfway ends. A DiedError is raised if it dies.
         """
@@ -196,7 +196,7 @@ class ProcessPool(Closes):
             while not is_last:
                 answered, is_last, message = child.receive(self._timeout)
                 if answered != number:
-                    raise RecognizerError("a process answered another request than the one sent")
+                    raise RecognizerError("a process answered another request than was sent")
                 if is_last:
                     child.is_new = False
                     self._idle.append(child)
@@ -217,7 +217,7 @@ class ProcessPool(Closes):
         self._idle.append(self._start())
 
     def _take(self) -> Child:
-        """Return an idle process that still lives, or a new one."""
+        """Return an idle process that still lives, or a new process."""
         with suppress(IndexError):
             # Nothing but its end is left; on Windows, poll() would raise there.
             while wait([(child := self._idle.popleft()).connection], 0):
@@ -253,7 +253,7 @@ class ProcessPool(Closes):
                 )
             child.memory_limit = self._memory_limit
             return child
-        words = f"the worker processes cannot be started: the last one {died}"
+        words = f"the worker processes cannot be started: the last {died}"
         if "exit code 1)" in str(died):
             words += '; a script needs `if __name__ == "__main__":` around what it does'
         raise RecognizerError(words)
@@ -289,7 +289,7 @@ def _disown_children() -> None:
     known: set[BaseProcess] = getattr(multiprocessing.process, "_children", set())
     known.difference_update([child.process for child in _CHILDREN])
     _CHILDREN.clear()
-    # From Python 3.13 on, the exit of the forked process would wait for this one, and fail.
+    # From Python 3.13 on, the exit of the forked process would wait for it, and fail.
     tracker: Any = multiprocessing.resource_tracker._resource_tracker
     tracker._pid = None
 

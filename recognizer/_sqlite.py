@@ -32,7 +32,7 @@ class FileKind:
     """A kind of SQLite file, by the application id that stands in its header; messages name it.
 
     ``schema`` returns the script that makes the tables and views of ``version``. A function of
-    ``steps`` migrates the tables from the version that is its key to the next one; afterwards the
+    ``steps`` migrates the tables from the version that is its key to the next; afterwards the
     views are made again.
     """
 
@@ -58,7 +58,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[str]:
-    """Return the columns of a table in their order, but for computed ones and those named."""
+    """Return the columns of a table in their order, without computed columns and those named."""
     names = [name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})")]
     return [name for name in names if name not in without]
 

@@ -36,7 +36,7 @@ class BundleNotFoundError(BundleError):
 
 
 class BundleDigestError(BundleError):
-    """A file of a bundle, or a number in it, is not the one that ``bundle.json`` names."""
+    """A file of a bundle, or a number in it, is not what ``bundle.json`` names."""
 
 
 class BundleSchemaError(BundleError):
@@ -96,5 +96,5 @@ def words_of(error: Exception) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural if it is not one."""
+    """Return a count with its noun, in the plural unless it is 1."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -1,6 +1,6 @@
 """Intervals of shares, weighted counts and figures of photos that share sources.
 
-The desk and the laboratory use the same ones; they need scipy. All are 95 % intervals unless a
+The desk and the laboratory share these; they need scipy. All are 95 % intervals unless a
 function takes another ``confidence``.
 """
 
@@ -99,7 +99,7 @@ def precision_estimate(
 ) -> Estimate | None:
     """Return the precision at a prevalence with a conservative interval; None without leads.
 
-    It combines the opposite ends of both: at 97.5 % of each, it is one of at least 95 %.
+    It combines the opposite ends of both: at 97.5 % of each, it covers at least 95 %.
     """
     value = precision(recall.value, false_positive_rate.value, prevalence)
     if value is None:

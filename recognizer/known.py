@@ -78,7 +78,7 @@ class _Line(msgspec.Struct):
 def read_outcomes(path: Path) -> Iterator[KnownItem]:
     """Yield the images whose latest outcome in a file (JSON Lines) is a confirmation.
 
-    Images without a perceptual hash are left out: unreadable and blank ones would match others.
+    Images without a perceptual hash are left out: unreadable and blank images would match others.
     """
     lines = sorted(_lines(path), key=lambda line: line.time)
     withdrawn = {line.withdraws for line in lines}
@@ -96,7 +96,7 @@ def _lines(path: Path) -> Iterator[_Line]:
     number = 0
     try:
         if not path.is_file():
-            raise UsageError(f"{path}: no such file, or not a regular one")
+            raise UsageError(f"{path}: no such file, or not a regular file")
         decode = msgspec.json.Decoder(_Line).decode
         with path.open("rb") as file:
             for number, text in enumerate(file, 1):  # noqa: B007 - an error names the line

@@ -75,7 +75,7 @@ def normal_name(name: str) -> str:
 
 @lru_cache(maxsize=256)  # the rows of a table have the same columns
 def find_columns(names: tuple[str, ...]) -> Mapping[Role, tuple[str, ...]]:
-    """Return the columns of each role that has one, as they are called, the surest first."""
+    """Return the columns of each role, if any, as they are called, the surest first."""
     by_name = {normal_name(name): name for name in reversed(names)}
     columns_of = {
         role: tuple(by_name[name] for name in usual if name in by_name)
@@ -134,7 +134,7 @@ def _as_id(value: Any) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a value as text, as JSON if it is not text; None for an empty one."""
+    """Return a value as text, as JSON if it is not text; None for an empty value."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -143,8 +143,8 @@ def as_text(value: Any) -> str | None:
 def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the price of a listing in digits, and its currency: ``€2.264,50`` is 2264.50 and EUR.
 
-    A sign of several currencies stays as it is, and so does a text that is not one number. A column
-    with the currency is surer than the price's own.
+    A sign of several currencies stays as it is, as does a text that is not a single number. A
+    column with the currency is surer than the price's own.
     """
     price = as_text(value_of(columns, Role.PRICE))
     currency = as_text(value_of(columns, Role.CURRENCY))
@@ -161,7 +161,7 @@ def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _plain_number(text: str, has_three_decimals: bool) -> str | None:
-    """Return a number with a decimal point alone; None for one that can be read in two ways."""
+    """Return a number with a decimal point alone; None if it can be read in two ways."""
     text = re.sub("[^0-9.,]", "", text)
     whole, separator, rest = text.rpartition(max(".,", key=text.rfind))
     others = {*re.findall("[.,]", whole)}
@@ -264,7 +264,7 @@ _UNSURE = (
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return all columns that are named like images, main ones first and numbered ones in order.
 
-    Without any, it is the one column whose name may mean images.
+    Without any, it is a column whose name may mean images, the surest.
 
     >>> image_columns(("additional_image_link", "image_link", "image_width", "link"))
     ('additional_image_link', 'image_link')

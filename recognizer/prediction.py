@@ -66,7 +66,7 @@ class Prediction:
             a collage, a screenshot or the like; None if it is the whole.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
         phash: PDQ hash of that frame, 64 hexadecimal digits; None if it failed, or if the image
-            has too little structure for one.
+            has too little structure for a hash.
         format: image format by magic bytes; None if unknown.
         width: of the upright image in pixels; None if unknown.
         height: of the upright image in pixels; None if unknown.

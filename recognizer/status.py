@@ -66,5 +66,5 @@ class Reason(StrEnum):
 
 
 DEADLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""Reasons that cost a process. Each new try may cost one again, so a scan tries the same bytes
+"""Reasons that cost a process. Each new try may cost another, so a scan tries the same bytes
 again only on request, and any other failure always: the storage may be back, or limits wider."""

@@ -17,7 +17,7 @@ import msgspec
 
 from recognizer.errors import RecognizerError, TaxonomyError
 
-SCHEMA = 1  # of taxonomy.toml: the one that this version reads
+SCHEMA = 1  # of taxonomy.toml
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
 
 _MAX_BYTES = 1 << 20
@@ -193,7 +193,7 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
 
 
 def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
-    """Read a TOML file that somebody wrote; one out of all bounds is an error of this class."""
+    """Read a TOML file that somebody wrote; a file out of all bounds is an error of this class."""
     where = os.fspath(path)
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
@@ -208,7 +208,7 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
     except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
         words = str(cause)[:_MAX_MESSAGE]
         if words.startswith("Cannot overwrite a value"):
-            words += ": a key is given twice, keep one of them"
+            words += ": a key is given twice"
         raise error(f"{where} is not TOML: {words}") from cause
 
 
@@ -225,6 +225,6 @@ def require_keys(
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
-    """Return the words for a name that is not among ``names``, with the closest ones."""
+    """Return the words for a name that is not among ``names``, with the closest names."""
     close = difflib.get_close_matches(str(name), names)
     return f"unknown {what} {name!r}" + (f" (did you mean {' or '.join(close)}?)" if close else "")

@@ -8,5 +8,5 @@ class ExitCode(IntEnum):
     INTERNAL_ERROR = 1  # or the scan's file was moved or replaced in mid-scan
     USAGE = 2  # an option, a policy, a scan's file, a data folder, an extra that is not installed
     SOME_FAILED = 3  # all is done, and the inputs that failed are reported
-    MODEL = 4  # it is missing, or is not the one that it should be
+    MODEL = 4  # it is missing or was changed
     INTERRUPTED = 130

@@ -11,7 +11,7 @@ import typer
 from recognizer.cli import ExitCode
 
 _Reports: TypeAlias = Iterator[Callable[..., None]]
-_SPEED_SECONDS = 600.0  # of reports, of which training makes one a minute
+_SPEED_SECONDS = 600.0  # of reports; training makes one a minute
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
@@ -19,8 +19,8 @@ _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's 
 def show_progress(begun: str = "loading", *, every: float = 10, quiet: bool = False) -> _Reports:
     """Yield a function that shows words, and how much is done of how much, beside a spinner.
 
-    Without a terminal it prints a line, but only one in ``every`` seconds. The time left is
-    estimated by the reports of the last ten minutes, as long as they count up to one number.
+    Without a terminal it prints a line, at most every ``every`` seconds. The time left is
+    estimated by the reports of the last ten minutes, while they count up to the same number.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
 
 
 def require_none_failed(failures: Iterable[str]) -> None:
-    """Print each failure on standard error; if there is one, end with the exit code for it."""
+    """Print each failure on standard error; if there is any, end with the exit code for it."""
     if lines := [*map(shown, failures)]:
         say("\n".join(lines))
         raise typer.Exit(ExitCode.SOME_FAILED)
@@ -90,7 +90,7 @@ def print_values(values: Mapping[str, Any], unknown: str = "not recorded") -> No
     for key, value in values.items():
         text = value
         if isinstance(value, Mapping):
-            text = ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
+            text = ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items())
         elif isinstance(value, list):
             text = "; ".join(map(str, value))
         typer.echo(f"{key.replace('_', ' ') + ':':<24}{unknown if value is None else text}")

@@ -98,7 +98,7 @@ def scan_command(
             help="Draw clear images for recognizer measure: this share of those with low scores, "
             "10 times it of those with a product score from 0.01, 100 times it from 0.1. So 0.05 "
             "draws 5 %, 50 % and all of these, more than 5 % altogether.",
-            show_default="that of the scan's file, if it has one",
+            show_default="that of the scan's file, if any",
         ),
     ] = None,
     recheck: Annotated[
@@ -138,12 +138,11 @@ def scan_command(
     from recognizer.policy.values import Policy
     from recognizer.rows import AuditSample, Ranking, ScanWriter, load_known
     from recognizer.scan import ScanOptions, Shard, Skipped, expand
-    from recognizer.scan.expansion import require_column
     from recognizer.scan.run import Lookahead
     from recognizer.scan.run import scan as run
 
     model = load_bundle(bundle)
-    model.read_model()  # verified here, so that a wrong one is reported before any worker starts
+    model.read_model()  # verified here, so that a wrong model is reported before any worker starts
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = _checked(output or default_output(sources))
     _require_sources(sources, image_root)
@@ -155,6 +154,7 @@ def scan_command(
             workers=workers,
             provider=provider,
             image_columns=tuple(image_column or ()),
+            listing_column=listing_column,
             image_root=image_root,
             allow_hosts=frozenset(allow_host or ()),
             timeout=timeout,
@@ -163,15 +163,11 @@ def scan_command(
             audit=audit,
             known=None if known is None else load_known(known),
         )
-        if listing_column is not None:
-            require_column(listing_column, sources, settings)
         images = expand(sources, settings, skipped=skipped)
         images = images if shard is None else Shard.parse(shard).of(images, listing_column)
         # A table without images is refused before the scan's file is made.
         items = Lookahead(itertools.chain([*itertools.islice(images, 1)], images))
         with ScanWriter(output, Ranking([model])) as file:
-            if listing_column is not None:
-                file.set_listing_column(listing_column)
             if rules is None:
                 rules = file.policy(model.taxonomy) or Policy()
             if not quiet:
@@ -236,7 +232,7 @@ def _stoppable(output: Path) -> Iterator[None]:
 
 
 def default_output(sources: Sequence[str]) -> Path:
-    """Return a file in this folder, named after what is scanned if that is one thing."""
+    """Return a file in this folder, named after what is scanned if there is a single source."""
     from recognizer.scan.items import FileLocation, parse_location
 
     name = ""
@@ -262,7 +258,7 @@ def _require_sources(sources: Sequence[str], root: str | None) -> None:
     folder = parse_location(root or os.curdir)
     if isinstance(folder, FileLocation) and not os.path.isdir(folder):
         raise UsageError(
-            f"--image-root {root}: not a folder; name the one in which the paths of the table begin"
+            f"--image-root {root}: not a folder; name that in which the paths of the table begin"
         )
 
 

@@ -69,7 +69,7 @@ def decide(
         if thresholds is None:
             thresholds = thresholds_of(bundle, policy)
         found = [*_leads(prediction, thresholds), *_known_leads(known, policy)]
-        found.sort(key=lambda one: -one[0].score)
+        found.sort(key=lambda pair: -pair[0].score)
         leads = tuple(lead for lead, _ in found)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         triage = Triage(decision=decision, leads=leads, why=tuple(why for _, why in found))
@@ -148,7 +148,7 @@ def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
     for candidate in bundle.candidates:
         left = tuple(member for member in candidate.members if member not in policy.ignore)
         is_label = candidate.kind is CandidateKind.LABEL
-        if not left or (not is_label and len(left) < 2):  # the one label speaks for itself
+        if not left or (not is_label and len(left) < 2):  # a single label speaks for itself
             continue
         rule, thresholds = policy.default, bundle.any_product_thresholds
         for ruled in (family_of.get(candidate.name) if is_label else None, candidate):

@@ -62,7 +62,7 @@ class Keywords:
         if len(self.words) + len(self.substrings) > MAX_KEYWORDS:
             raise PolicyError(f"more than {MAX_KEYWORDS:,} keywords")
         if not self.columns:
-            raise PolicyError("columns: name one at least, or leave the key out")
+            raise PolicyError("columns: name a column, or leave the key out")
 
     def __bool__(self) -> bool:
         return bool(self.words or self.substrings)

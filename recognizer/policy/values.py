@@ -166,7 +166,7 @@ class Policy:
         """Read a policy from TOML; docs/policy.md shows its keys.
 
         It is the path of a file, or the name of a policy of this package (:data:`EXAMPLES`).
-        The taxonomy is that of the package unless one is given. A file that cannot be read or
+        The taxonomy is by default that of the package. A file that cannot be read or
         breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
@@ -196,8 +196,8 @@ class Policy:
 class Candidate:
     """A product of a bundle, or a family of products, its ``members``, that may become a lead.
 
-    A family of one product never becomes a lead, since its label is one already; but a rule for it
-    holds for this label. ``thresholds`` are by the false-positive rate of this candidate alone.
+    A family of one product never becomes a lead, since its label does; but a rule for it holds for
+    this label. ``thresholds`` are by the false-positive rate of this candidate alone.
     """
 
     kind: CandidateKind
@@ -275,7 +275,7 @@ def _levels(rule: Rule) -> dict[str, Any]:
 
 
 def toml_value(value: object) -> str:
-    """Return a value as TOML: JSON is, but for one control character."""
+    """Return a value as TOML: JSON is TOML, but for a control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -292,7 +292,7 @@ del _KEYS["default"]  # its levels stand at the top of a file
 
 
 def policy_path(policy: str | os.PathLike[str]) -> Path:
-    """Return the path of a policy: a file, or one of this package by its name."""
+    """Return the path of a policy: a file, or by its name of this package."""
     name = os.fspath(policy)
     if name not in EXAMPLES:
         if os.path.exists(policy):
@@ -309,7 +309,7 @@ def policy_path(policy: str | os.PathLike[str]) -> Path:
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
+    """Return the policy of a file's content, checked; ``name`` is the default for its name."""
     require_keys(values, [*_THRESHOLDS, *_KEYS], PolicyError)
     parts = {key: _part(key, values[key]) for key in _KEYS if key in values}
     default = _rule(values, Rule())

@@ -72,7 +72,7 @@ def decide_again(
     with file.transaction() as database:
         database.execute("DELETE FROM policy WHERE id NOT IN (SELECT policy FROM image)")
         ((policies,),) = database.execute("SELECT count(*) FROM policy")
-        if policies > 1:  # all rows point at the one that most of them point at, which changes
+        if policies > 1:  # all rows point at the most frequent policy, which changes
             most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
             for (id_,) in database.execute(most).fetchall():
                 database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
@@ -194,7 +194,7 @@ class Decider:
         )
         triage = self._decide(prediction, known=row.known or (), columns=row.item)
         shown = {
-            name for one in triage.leads for name in self._members.get((one.kind, one.name), ())
+            name for lead in triage.leads for name in self._members.get((lead.kind, lead.name), ())
         }
         regions = tuple(region for region in row.regions if region.label in shown)
         audit = row.audit if triage.decision is Decision.CLEAR else None
@@ -211,16 +211,14 @@ class Decider:
     def _of_triage(self, triage: Triage) -> dict[str, Any]:
         """Return what a row has of the triage of its image."""
         leads = (
-            replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
-            for one in triage.leads
+            replace(
+                lead, score=round(lead.score, _DIGITS), threshold=round(lead.threshold, _DIGITS)
+            )
+            for lead in triage.leads
         )
         policy = Reference(name=self._policy.name, digest=self._policy.digest)
         values = {name: getattr(triage, name) for name in _OF_TRIAGE}
-        return {
-            **values,
-            "leads": tuple(leads),
-            "policy": policy,
-        }
+        return {**values, "leads": tuple(leads), "policy": policy}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -29,7 +29,7 @@ class NewRow:
 
 
 def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
-    """Write rows, each in the place of the last one of its image, all or none of them.
+    """Write rows, each over the last row of the image, all or none of them.
 
     A scored row stays where the image could not be read later.
     """
@@ -37,13 +37,13 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
         number = lru_cache(partial(_number, database))
         units: set[int] = set()
         audited: set[str | None] = set()
-        for one in new:
-            row = one.row
+        for new_row in new:
+            row = new_row.row
             values = image_values(row, ranking, file.listing_column) | {
                 "model": number("model", row.model),
                 "policy": number("policy", row.policy),
-                "file_state": one.file_state,
-                "parent": None if one.parent is None else parent_key(one.parent),
+                "file_state": new_row.file_state,
+                "parent": new_row.parent and parent_key(new_row.parent),
             }
             old = database.execute(
                 "SELECT status != 'failed', iif(audit IS NULL, NULL, sha256), sha256, first"
@@ -64,14 +64,14 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
             audited.update((was_audited, None if row.audit is None else row.sha256))
             (image,) = database.execute(put_image((*values,)), values).fetchone()
             database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
-            if one.thumbnail is not None:
-                thumbnail = (image, *astuple(one.thumbnail))
+            if new_row.thumbnail is not None:
+                thumbnail = (image, *astuple(new_row.thumbnail))
                 database.execute("INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)", thumbnail)
         refresh_entries(database, units, filter(None, audited))
 
 
 def _last_outcome(database: sqlite3.Connection, unit: int, name: str) -> str:
-    """Return a time after the latest outcome of a listing, even one by a clock that was ahead."""
+    """Return a time after the latest outcome of a listing, even if a clock was ahead."""
     (time,) = database.execute(
         "SELECT max(time) FROM outcome WHERE listing = ?1 OR (listing IS NULL AND sha256 IN"
         " (SELECT sha256 FROM image WHERE unit = ?2 AND place < 2))",
@@ -98,9 +98,9 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
         refresh_entries(database, units, filter(None, audited))
 
 
-def _number(database: sqlite3.Connection, table: str, one: Reference | ModelReference) -> int:
+def _number(database: sqlite3.Connection, table: str, reference: Reference | ModelReference) -> int:
     """Return the number of a model or policy, which is added if it is new."""
-    values = asdict(one)
+    values = asdict(reference)
     columns = f"({', '.join(values)}) VALUES (:{', :'.join(values)})"
     database.execute(f"INSERT OR IGNORE INTO {table} {columns}", values)
     # The digest alone identifies a model.

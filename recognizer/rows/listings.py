@@ -168,7 +168,7 @@ class DecidedImage(NamedTuple):
 
     @property
     def likely_label(self) -> str | None:
-        """The reviewer's label; of a confirmed image without one, the label of its first lead."""
+        """The reviewer's label; without it, the label of the first lead of a confirmed image."""
         return self.label or next(iter(self.row.lead_labels if self.is_confirmed else ()), None)
 
 

@@ -1,4 +1,4 @@
-"""One file of many: the latest row of an image counts; of equally late ones that of the last input.
+"""Merge scans: the latest row of an image counts; of equally late rows, that of the last input.
 
 A scored row is never replaced by a failure to read.
 """
@@ -73,7 +73,9 @@ def merge(
             )
             units = database.execute("SELECT DISTINCT unit FROM image WHERE place < 3").fetchall()
             audited = database.execute("SELECT sha256 FROM image WHERE audit IS NOT NULL")
-            refresh_entries(database, (unit for (unit,) in units), (one for (one,) in audited))
+            refresh_entries(
+                database, (unit for (unit,) in units), (sha256 for (sha256,) in audited)
+            )
         _check_kinds(file, allow_mixed)
         group_copies(file)
         ((rows_now, outcomes),) = file.select(

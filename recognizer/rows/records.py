@@ -54,7 +54,7 @@ class Ranking:
     def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
         """Return product, whether unproven, and score of the first lead, or the highest score."""
         unproven = self._unproven.get(row.model.digest, ())
-        ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
+        ranked = [((r.kind, r.name) in unproven, -r.score, r.name) for r in row.leads]
         if not ranked:
             return None, None, max((row.family or {}).values(), default=None)
         is_unproven, score, product = min(ranked)
@@ -145,7 +145,7 @@ def from_json(text: str | None) -> Any:
     """Return the value that :func:`to_json` wrote as this text."""
     try:
         return text and msgspec.json.decode(text)
-    except msgspec.DecodeError:  # of lone surrogates, for one
+    except msgspec.DecodeError:  # of lone surrogates, for example
         return json.loads(text or "")
 
 

@@ -197,10 +197,11 @@ class AuditSample:
 
 @dataclass(slots=True)
 class ScanSummary:
-    """The sums of a scan, over ``scanned`` images and ``skipped`` ones, whose earlier rows hold.
+    """The sums of a scan, over ``scanned`` images and ``skipped`` images, whose earlier rows hold.
 
-    ``kept`` ones could not be read and keep their earlier result; ``repeated`` inputs were given
-    more than once; ``without_image`` listings are text alone; of ``cleared``, some are ``audited``.
+    ``kept`` images could not be read and keep their earlier result; ``repeated`` inputs were given
+    more than once; ``without_image`` listings are text alone; ``audited`` images are drawn from the
+    ``cleared``.
     """
 
     scanned: int = 0

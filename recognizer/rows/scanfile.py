@@ -37,7 +37,7 @@ from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
-_MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger one
+_MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger thumbnail
 DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
 
 
@@ -102,7 +102,7 @@ class ScanFile(SqliteFile):
         self.listing_column = name
 
     def use_policy(self, policy: Policy) -> None:
-        """Make a policy the one that decides, which the file keeps for later scans and reviews."""
+        """Set the policy that decides, which the file keeps for later scans and reviews."""
         with self.transaction() as database:
             database.execute(
                 "INSERT INTO policy (name, digest, toml) VALUES (?, ?, ?)"
@@ -134,7 +134,7 @@ class ScanFile(SqliteFile):
                 raise self.damaged(error) from error
             except PolicyError as error:
                 words = f"its policy {name!r} is not for this model ({error})"
-                raise UsageError(f"{self.path}: {words}: name one by --policy") from error
+                raise UsageError(f"{self.path}: {words}: name another with --policy") from error
         return None
 
     def actions(self) -> dict[tuple[Reference, Decision], str]:
@@ -148,7 +148,7 @@ class ScanFile(SqliteFile):
 
     def use_outcomes_of(self, path: Path) -> None:
         """Make the views read the outcomes of another file."""
-        ScanFile(path).close()  # it is one of these, of the present version
+        ScanFile(path).close()  # checked: a scan's file, of the present version
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
             self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")

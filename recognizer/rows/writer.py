@@ -1,4 +1,4 @@
-"""The one scan that writes a file: a lock, the rows to resume from, a check before each batch."""
+"""Write a file in a single scan: a lock, the rows to resume from, a check before each batch."""
 
 import os
 import sys

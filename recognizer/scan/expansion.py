@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
@@ -29,7 +28,7 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store, opened
-from recognizer.scan.tables import Table, column_names
+from recognizer.scan.tables import Table
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
@@ -44,7 +43,7 @@ def expand(
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
-    """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
+    """Yield the images that ``sources`` name (docs/sources.md); what does not exist is an item too.
 
     An empty name and a pattern that matches nothing are a UsageError before anything is yielded; an
     unknown kind of store, and an only source without rows or an image column, in their place.
@@ -58,23 +57,6 @@ def expand(
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
     return _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
-
-
-def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
-    """Raise a UsageError if all sources are tables with a header, and none has this column."""
-    if not {table_format(source) for source in sources} <= {".csv", ".tsv", ".parquet"}:
-        return  # what a list or a pattern names, and rows of JSON, are known at the end
-    seen: dict[str, None] = {}
-    for source in sources:
-        for path in _matches(source) if _is_pattern(parse_location(source)) else [source]:
-            with suppress(UsageError):  # which the scan raises, if nothing else is to be scanned
-                for item in islice(expand([path], options), 1):
-                    seen |= dict.fromkeys(item.columns or ())
-    if name in seen:
-        return
-    if seen:  # without rows there is nothing to say
-        names = column_names(seen)
-        raise UsageError(f"--listing-column {name}: besides the images, tables have {names}")
 
 
 def _is_pattern(location: object) -> bool:
@@ -195,7 +177,7 @@ class _Expansion:
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
-    """Yield the paths of a list, separated by NULs if the first chunk has one, else by newlines."""
+    """Yield the paths of a list, separated by NULs if the first chunk has any, else by newlines."""
     read = getattr(file, "read1", file.read)
     rest, separator, chunk = b"", None, b"..."
     while chunk:

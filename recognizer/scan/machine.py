@@ -18,7 +18,7 @@ _PROC = Path("/proc")
 
 
 def worker_count(workers: int = 0) -> int:
-    """Return ``workers``; for 0, one for each CPU, or fewer if memory is short."""
+    """Return ``workers``; for 0, the number of CPUs, or fewer if memory is short."""
     if workers:
         return workers
     cpus, memory = available_cpus(), available_memory()

@@ -34,6 +34,7 @@ class ScanOptions:
     provider: str = "cpu"
     limits: Limits = field(default_factory=Limits)
     image_columns: tuple[str, ...] = ()
+    listing_column: str | None = None
     image_root: str | None = None
     allow_hosts: frozenset[str] = frozenset()
     timeout: float = 30.0
@@ -51,7 +52,7 @@ class ScanOptions:
                     "its port, if a URL names one: localhost:8080"
                 )
         if self.workers < 0:
-            raise UsageError(f"workers = {self.workers}: at least 1, or 0 for one on each CPU")
+            raise UsageError(f"workers = {self.workers}: at least 1, or 0 for a worker on each CPU")
         if not 0 < self.timeout < math.inf:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
         if self.memory_limit and sys.platform != "linux":
@@ -63,6 +64,8 @@ class ScanOptions:
 
     def remember(self, file: ScanFile) -> None:
         """Store in a scan's file what later scans and the desk need to read the same images."""
+        if self.listing_column is not None:
+            file.set_listing_column(self.listing_column)
         if self.allow_hosts:
             file.set_setting("allow_hosts", " ".join(sorted(self.allow_hosts)))
 

@@ -1,8 +1,7 @@
-"""The workers of a scan. What one dies of gets a row that says so; what waited goes to another.
+"""The workers of a scan. If a worker dies, its image has a row that says so; another does the rest.
 
-**No image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's
-batch; or the system killed the worker, or its memory may have grown before), each is tried once
-more by itself.
+**No image is blamed on suspicion**: if the cause is uncertain (a GPU's batch of images, the system
+killed the worker, or memory may have grown before), each image is tried once more by itself.
 """
 
 import queue
@@ -26,10 +25,10 @@ from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.worker import Task, TaskResult, TaskStep, Worker
 from recognizer.status import Reason, Status
 
-_MAX_TASKS = 16  # that a worker is given together; the first ones get fewer
+_MAX_TASKS = 16  # that a worker is given together; the first groups are smaller
 _REMOTE_TASKS = 32  # read over a network, eight at once
 _MAX_WAITING_BYTES = 4 << 20  # of tasks whose bytes travel with them
-_AHEAD = 2  # groups of tasks for each worker: one waits while rows are written
+_AHEAD = 2  # groups of tasks for each worker: the second waits while rows are written
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
 
@@ -58,7 +57,7 @@ class WorkerPool(Closes):
         """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[TaskResult] = []
         under_way = 0
-        due = 0.0  # when they are to be yielded: the first ones at once
+        due = 0.0  # when results are yielded next: the first at once
         while True:
             while under_way < _AHEAD * self._size and (group := self._group(tasks)):
                 self._pool.threads.submit(self._run, group)
@@ -146,7 +145,7 @@ class WorkerPool(Closes):
 class Scorer(WorkerPool):
     """Scores images for programs that deal out the work, as tasks of Ray.
 
-    It has the workers of a scan behind one call: one, unless the options say otherwise.
+    It has the workers of a scan behind one call; a single worker, unless the options say otherwise.
     """
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:

@@ -122,7 +122,9 @@ class _ScanRun:
                     changed.append((image, row))
                 if result.file_state is not None:
                     states.append((image, result.file_state))
-            row = row if result.new is None else result.new.row  # a failure is one, even if kept
+            row = (
+                row if result.new is None else result.new.row
+            )  # a failure counts as such, even if kept
             rows.append((result.index, row))
             self.summary.add(row, is_new=is_new, is_kept=is_new and earlier is not None)
         self.file.append(new, changed, states)

@@ -22,7 +22,7 @@ _STATUSES = {
     **dict.fromkeys((401, 403, 451), Reason.PERMISSION_DENIED),
     **dict.fromkeys((404, 410), Reason.NOT_FOUND),
 }
-# No parser can take another host for the one of a URL that begins like this.
+# Any parser reads the same host from a URL that begins like this.
 _HOST = re.compile(r"https?://([^/?#\\@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})

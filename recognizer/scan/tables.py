@@ -33,7 +33,7 @@ from recognizer.status import Reason
 
 _BAD = Reason.CORRUPT_CONTAINER
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
-_MAX_FIRST = 1000  # rows of JSON without a column of images, before the first that has one
+_MAX_FIRST = 1000  # rows of JSON that are read to find a column of images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 _NAMES = re.compile(r"[^\s\"'<>()|,;?#]+")  # in any text, as a description in HTML
 _BEFORE_URL = re.compile(r"[\s|;,]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
@@ -54,7 +54,7 @@ class Table:
     ) -> None:
         self._location = location
         self._suffix = table_format(location) or ""
-        self._given = options.image_columns
+        self._given, self._listing_column = options.image_columns, options.listing_column
         self._skipped = skipped
         self._is_only_source = is_only_source
         root = options.image_root
@@ -88,20 +88,24 @@ class Table:
                 break
         if not first:
             self._skipped.without_image[self._location] = 0
-            self._require_images("a table without rows")
+            self._refuse_only_source("a table without rows")
         elif names and not self._has_image_columns(names):
             shown = column_names(names)
-            detail = f"no column ({shown}) is named like one of images: use --image-column"
+            detail = f"no column ({shown}) is named like images: use --image-column"
             if missing := [name for name in self._given if name not in names]:
                 detail = f"no column {missing[0]!r}, but {shown}"
-            self._require_images(detail)
+            self._refuse_only_source(detail)
             if not self._image_columns(names):
                 yield Item.failed(self._location, _BAD, detail)
                 return
+        elif names and not is_json and self._listing_column not in {None, *names}:
+            self._refuse_only_source(
+                f"no column {self._listing_column!r}, but {column_names(names)}"
+            )
         for record in chain(first, records):
             yield from self._of_record(record)
 
-    def _require_images(self, detail: str) -> None:
+    def _refuse_only_source(self, detail: str) -> None:
         if self._is_only_source:
             raise UsageError(f"{self._location}: {detail}")
 

@@ -49,7 +49,7 @@ class TaskStep:
     """The beginning of a step: if the worker dies in it, one of these tasks is the cause."""
 
     indices: tuple[int, ...]
-    sha256: str | None = None  # of the image, if it is one
+    sha256: str | None = None  # of the image, if there is a single task
 
 
 Send: TypeAlias = Callable[[object], None]
@@ -74,7 +74,7 @@ class Worker:
     def _work(self, tasks: Sequence[Task], send: Send) -> None:
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         for task in tasks:
-            if len(tasks) > 1:  # they are in order: of a single one the last result says so
+            if len(tasks) > 1:  # a single task needs none: it follows the last result
                 send(TaskStep((task.index,)))
             image, state = self._load(task, send)
             if image is None:
@@ -84,7 +84,7 @@ class Worker:
         if not loaded:
             return
         images = [image for _, image, _ in loaded]
-        if len(tasks) > 1:  # the step of a single one goes on
+        if len(tasks) > 1:  # the step of a single task goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
             send(TaskStep(tuple(task.index for task, _, _ in loaded), sha256))
         for (task, _, state), scored in zip(loaded, self._score(images), strict=True):
@@ -166,7 +166,7 @@ _MAX_CONCURRENT = 8  # reads over a network
 
 
 class Reader:
-    """Reads items; each worker has one. Remote items are read ahead, several at once."""
+    """Reads items, for a worker. Remote items are read ahead, several at once."""
 
     def __init__(self, limits: Limits, allow_hosts: Collection[str] = ()) -> None:
         self._limits = limits
@@ -199,5 +199,5 @@ class Reader:
                     return read_url(url, self._limits, self._allow_hosts)
                 case row:
                     raise Refused(Reason.NOT_FOUND, f"{row}: a row without an image")
-        except RecognizerError as error:  # a store that only one item of many needs
+        except RecognizerError as error:  # of a store that a single item needs
             raise Refused(Reason.READ_ERROR, str(error)) from error

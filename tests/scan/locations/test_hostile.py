@@ -64,7 +64,7 @@ def test_the_limit_of_nesting(opened: Any) -> None:
         ("cut.parquet", BAD, "Parquet"),
         ("photo.csv", BAD, "no column ("),
         ("photo.parquet", BAD, "Parquet"),
-        ("no-image.csv", BAD, "no column ('title', 'price') is named like one of images"),
+        ("no-image.csv", BAD, "no column ('title', 'price') is named like images"),
     ],
 )
 def test_a_table_that_is_none_has_a_row(opened: Any, name: str, reason: Reason, words: str) -> None:
