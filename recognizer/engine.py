@@ -314,7 +314,6 @@ class Recognizer(DecisionMaker):
     ) -> list[NDArray[np.float32]]:
         require_owner(self._owner)
         parts: list[list[NDArray[np.float32]]] = []
-        # On the CPU alone: a cascade asks its large networks about all frames of a pass, or none.
         size, step = self.bundle.input.size, 1 if self.provider == "cpu" else GPU_BATCH
         source = iter(images)
         while batch := list(itertools.islice(source, step)):

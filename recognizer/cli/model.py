@@ -55,15 +55,14 @@ def info_command(bundle: options.BundleArgument = None) -> None:
 def _about(bundle: Bundle) -> dict[str, Any]:
     training, evaluation = bundle.training, bundle.evaluation
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
-    more = (training.recipe.get("cascade") if training else None) or {}
-    second = filter(None, (*more.get("backbones", ()), more.get("trained", {}).get("backbone")))
+    more = (training.recipe.get("ensemble") if training else None) or {}
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
         "digest": bundle.digest,
         "created": bundle.created,
         "license": bundle.license or "not stated",
-        "network": ", then ".join(filter(None, (bundle.model.backbone, " and ".join(second))))
+        "network": " and ".join(filter(None, (bundle.model.backbone, *more.get("backbones", ()))))
         or None,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,

@@ -45,17 +45,14 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(unknown_name("edit", unknown, [*SHARES]))
 
 
-class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
+class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Networks beside the trained one: see :mod:`recognizer.lab.training.ensemble`."""
 
-    backbones: list[str] = []  # timm models with ImageNet weights that stay; none: no second stage
+    backbones: list[str] = []  # timm models with ImageNet weights, which stay; none: no ensemble
     label_power: NotNegative = 0.25  # of their heads; see the key of the recipe
-    share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
-    """Of photos without a product, on sources not seen, how many reach the second stage."""
-
     rendered: str = ""
-    """A folder of rendered pictures (datasets/renders), from which only these heads learn:
-    a trained network would learn what a rendered picture looks like."""
+    """A folder of rendered pictures (datasets/renders), from which only these heads learn: a
+    trained network would learn what a rendered picture looks like."""
 
 
 class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,10 +72,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``network.safetensors``, of whose head half is kept for labels that both have."""
 
     input_size: AtLeastOne = 224  # side of the input, in pixels
-    reduced_size: Count = 0
-    """Side to which the trained network reduces its input; 0: none. A quarter less halves its pass,
-    while the frozen networks behind it see the whole input."""
-
     pooling: Literal["mean", "sqrt_mean"] = "mean"
     """The input of the head: the mean of the features, or its root, by which it distinguishes more,
     for backbones whose features are never negative (ReLU, ReLU6)."""
@@ -103,7 +96,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pull: NotNegative = 2e-4  # of the backbone towards its first weights, per step, at peak rate
     weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
     label_smoothing: Share = 0.05  # share of the target spread over all labels
-    distill: Share = 0.0  # of the target, that the cascade's heads say of the photo without edits
+    distill: Share = 0.0  # of the target, that the ensemble's heads say of the photo without edits
     average_weight: Share = 0.75
     """How far the finished weights are on the way from the first to the averaged ones (Wortsman et
     al., 2022). Less than all of it finds more at sources that were never seen."""
@@ -115,11 +108,11 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
-    cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
+    ensemble: EnsembleConfig = msgspec.field(default_factory=EnsembleConfig)
 
     def __post_init__(self) -> None:
-        if self.distill and not self.cascade.backbones:
-            raise ValueError("distill needs cascade.backbones")
+        if self.distill and not self.ensemble.backbones:
+            raise ValueError("distill needs ensemble.backbones")
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +180,7 @@ def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:
         words = toml_words(error)
-        kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
+        kinds = (TrainingConfig, AugmentConfig, EnsembleConfig)
         types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
         if unknown := re.search("unknown field `([^`]*)`", words):
             words = unknown_name("key", unknown[1], list(types))

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from recognizer import __version__
 from recognizer._files import new_folder
@@ -37,18 +37,10 @@ from recognizer.lab.evaluation.looks import record_look
 from recognizer.lab.evaluation.metrics import rank
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.templates import render
-from recognizer.lab.training.cascade import Cascade, frozen_logits, torch_log_odds
-from recognizer.lab.training.head import maker_of
-from recognizer.lab.training.model import ProductNetwork
+from recognizer.lab.training.model import torch_log_odds
 from recognizer.lab.training.negative_bank import build_bank
-from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
-from recognizer.lab.training.quantization import (
-    WEIGHT_BITS,
-    correct_head,
-    quantize,
-    replace_head,
-    run_file,
-)
+from recognizer.lab.training.onnx_export import export_fp32, parity
+from recognizer.lab.training.quantization import WEIGHT_BITS, quantize, run_file
 from recognizer.lab.training.runs import (
     Recipe,
     answers,
@@ -72,8 +64,7 @@ from recognizer.model.self_test import with_self_test
 SOURCES_FILE = "sources.csv"
 UNSTATED = "unstated"  # stands for the licence of photos for which none is stated
 
-_CALIBRATION_PHOTOS = 48  # for int8's ranges and rounding; 100 take twice the time, no better
-_HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
+_CALIBRATION_PHOTOS = 48  # for int8's ranges
 _PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
 _MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
 _RATE, _MAX_ADDED = 0.01, 0.3  # at this rate, false leads of parts for each of whole photos
@@ -120,15 +111,12 @@ def export_bundle(
         )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        written = dict[str, dict[str, Path]]()
-        lost = _int8_loss(recipe, work, on_stage, written)
+        lost = _int8_loss(recipe, work, on_stage)
         on_stage("exporting to ONNX")
         network = finished_network(recipe)
-        files = _export(recipe, network, work / "all", on_stage, written)
-        compared = _drawn(recipe)[-_PARITY_PHOTOS:]
-        # The features of a network that stays as it is are in the cache.
-        said = torch_log_odds(network, lambda one: frozen_logits([one], compared, recipe.cache)[0])
-        proof = parity(said, files["fp32"], files["int8"], recipe.cache.squares(compared))
+        files = _export(recipe, network, work / "all")
+        compared = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
+        proof = parity(torch_log_odds(network, compared), files["fp32"], files["int8"], compared)
         loses_little = bool(lost) and np.mean([*lost.values()]) <= _MAX_LOSS
         precision = precision or ("int8" if loses_little else "fp32")
         made = files[precision].parent
@@ -174,9 +162,8 @@ def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
         rgb = recipe.cache.rgb(held.photos[row].sha256)
         if boxes := find_parts(rgb).boxes:
             crops = [model_input(rgb[y1:y2, x1:x2], size) for x1, y1, x2, y2 in boxes]
-            inputs = torch.from_numpy(np.stack(crops))
             network = network_of(int(held.folds[row]))
-            log_odds.append(torch_log_odds(network, lambda one, x: one(x).logits, inputs))
+            log_odds.append(torch_log_odds(network, np.stack(crops)))
             owners += [row] * len(boxes)
 
     def leads(of: NDArray[np.float32], shift: float = 0.0) -> NDArray[np.bool_]:
@@ -193,57 +180,28 @@ def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
 
 def _drawn(recipe: Recipe) -> list[Photo]:
     rows = np.random.default_rng(recipe.config.seed).permutation(len(recipe.train))
-    return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
+    return [recipe.train[i] for i in rows[: _CALIBRATION_PHOTOS + _PARITY_PHOTOS]]
 
 
-def _export(
-    recipe: Recipe,
-    network: ProductNetwork | Cascade,
-    work: Path,
-    on_stage: Callable[..., None],
-    written: dict[str, dict[str, Path]],
-) -> dict[str, Path]:
-    """Write a network in both precisions; ``written`` has the files of earlier backbones."""
+def _export(recipe: Recipe, network: nn.Module, work: Path) -> dict[str, Path]:
+    """Write a network in both precisions."""
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    if isinstance(network, Cascade):
-        first = _export(recipe, network.first, work / "first", on_stage, written)
-        second = [
-            _export(recipe, one, work / f"second-{i}", on_stage, written)
-            for i, one in enumerate(network.second)
-        ]
-        for name, file in files.items():
-            write_cascade(network, first[name], [own[name] for own in second], file)
-        return files
-    on_stage(f"quantising {work.name}")
-    photos, maker = _drawn(recipe), maker_of(network, recipe.cache)
-    inputs, known = recipe.cache.squares(photos), recipe.cache.features(maker)
-    if (earlier := written.setdefault(maker, files)) is files:
-        export_fp32(network, recipe.config.input_size, files["fp32"])
-        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
-    else:  # a frozen backbone is the same without a fold
-        for name, file in files.items():
-            shutil.copyfile(earlier[name], file)
-        replace_head(files["fp32"], network.head)
-    if all(photo.sha256 in known for photo in photos):  # of a frozen backbone, from training
-        exact = np.stack([known[photo.sha256] for photo in photos])
-    else:
-        exact = run_file(files["fp32"], inputs, "embedding")
-    correct_head(files["fp32"], files["int8"], inputs, exact)
+    export_fp32(network, recipe.config.input_size, files["fp32"])
+    shown = recipe.cache.squares(_drawn(recipe)[:_CALIBRATION_PHOTOS])
+    quantize(files["fp32"], files["int8"], shown)
     return files
 
 
-def _int8_loss(
-    recipe: Recipe, work: Path, on_stage: Callable[..., None], written: dict[str, dict[str, Path]]
-) -> dict[str, float]:
+def _int8_loss(recipe: Recipe, work: Path, on_stage: Callable[..., None]) -> dict[str, float]:
     held = recipe.of_fold(0)
     photos = Counter(photo.label for photo in held if photo.is_product)
     products = [name for name in recipe.labels if photos[name] >= _MIN_PHOTOS]
     if not products:
         return {}
     on_stage("exporting without a fold, to see what int8 loses")
-    files = _export(recipe, fold_network(recipe, 0), work / "fold-0", on_stage, written)
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
     inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
     negative = np.array([not p.is_product for p in held])

@@ -5,11 +5,12 @@ sees the roots of pooled features, these are divided, place by place, by the roo
 Batch normalisation keeps its first statistics, and is folded into the convolutions.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 from torch.nn import functional
@@ -21,8 +22,10 @@ from recognizer.lab.training.weights import build_backbone, load_parent
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
 FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
-_STRIDE = 32  # pixels of the input for each place of a map
 ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
+
+
+Head = tuple[torch.Tensor, torch.Tensor]  # weight, (labels, channels), and bias, (labels,)
 
 
 class Outputs(NamedTuple):
@@ -36,12 +39,16 @@ class Outputs(NamedTuple):
 class ProductNetwork(nn.Module):
     """Backbone, class activation maps, pooling; ``is_root``: of the roots of pooled features."""
 
-    def __init__(self, backbone: Any, labels: int, *, is_root: bool, reduced_size: int = 0) -> None:
+    def __init__(self, backbone: Any, labels: int, *, is_root: bool) -> None:
         super().__init__()
-        self.backbone, self.is_root, self.reduced_size = backbone, is_root, reduced_size
+        self.backbone, self.is_root = backbone, is_root
         self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    @property
+    def linear_head(self) -> Head:
+        return self.head.weight.flatten(1), cast("torch.Tensor", self.head.bias)
 
     def set_head(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         """Take a linear head, (labels, channels) and (labels,)."""
@@ -51,10 +58,7 @@ class ProductNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
-        pixels = images.permute(0, 3, 1, 2).float()
-        if self.reduced_size:
-            pixels = functional.interpolate(pixels, [self.reduced_size] * 2, mode="bilinear")
-        features = self.backbone.forward_features(pixels).float()
+        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float()).float()
         if self.is_root:
             roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
             features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
@@ -64,12 +68,7 @@ class ProductNetwork(nn.Module):
                 logits = functional.linear(embedding, self.head.weight.flatten(1), self.head.bias)
             return Outputs(logits, features.new_empty(0), embedding)
         maps = self.head(features)
-        logits = maps.mean(dim=(2, 3))
-        if self.reduced_size:  # maps of one size for all networks of a cascade, with the same means
-            side = math.ceil(images.shape[1] / _STRIDE)
-            maps = functional.interpolate(maps, [side, side], mode="bilinear")
-            maps = maps + (logits - maps.mean(dim=(2, 3)))[:, :, None, None]
-        return Outputs(logits, maps, embedding)
+        return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
 
 
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
@@ -88,7 +87,7 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
             if backbone.forward_features(ramp).min() < 0:
                 what = f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative'
                 raise TrainingError(f'{what}; set "mean"')
-    return ProductNetwork(backbone, labels, is_root=is_root, reduced_size=config.reduced_size)
+    return ProductNetwork(backbone, labels, is_root=is_root)
 
 
 def fold_normalization(
@@ -139,6 +138,14 @@ def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
     # The logit against the log-sum-exp of all the others.
     others = torch.eye(logits.shape[1]) * FAR_BELOW
     return logits - torch.logsumexp(logits[:, None, :] + others, dim=2)
+
+
+@torch.no_grad()
+def torch_log_odds(network: nn.Module, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return log-odds, float32, (N, labels), of inputs, uint8, (N, size, size, 3)."""
+    parts = [network(some).logits for some in torch.split(torch.from_numpy(inputs), CPU_PASS)]
+    found: NDArray[np.float32] = log_odds_of(torch.cat(parts)).numpy()
+    return found
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from recognizer._files import make_folder, replacing
 from recognizer.errors import TrainingError
@@ -30,25 +31,20 @@ from recognizer.lab.evaluation.out_of_fold import (
     write_out_of_fold,
 )
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.cascade import (
-    Cascade,
-    Gate,
-    build_ensemble_network,
-    frozen_logits,
-    pass_gate,
-    set_gate,
-    teacher_logits,
-)
 from recognizer.lab.training.config import TrainingConfig, config_from_dict, differences
+from recognizer.lab.training.ensemble import (
+    build_frozen_network,
+    join_networks,
+    logits_of_heads,
+)
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
-from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
+from recognizer.lab.training.model import Head, ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import LEARNED, NETWORK_FILE, describe_network, read_parent
 from recognizer.model.folders import DESCRIPTION_FILE
 
 CACHE_FILE = "photos.sqlite"
 OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
-GATE_FILE = "gate.json"
 _LOGITS = "fold-{}-logits.safetensors"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
@@ -122,8 +118,8 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")
     else:
         build_network(config, len(labels))  # what is wrong is said before a folder is made
-        for backbone in config.cascade.backbones:
-            build_ensemble_network(config, backbone, len(labels))
+        for backbone in config.ensemble.backbones:
+            build_frozen_network(config, backbone, len(labels))
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
@@ -191,20 +187,10 @@ def learned_digests(recipe: Recipe) -> NDArray[np.uint64]:
 
 
 def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
-    config, count = recipe.config, recipe.fold_count
+    count = recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
     of_folds = [_fold_logits(recipe, fold, own, reporter) for fold, own in enumerate(held)]
-    photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in of_folds])
-    if "second" in of_folds[0]:
-        strong = torch.cat([one["second"] for one in of_folds])
-        is_negative = np.array([not p.is_product for p in photos])
-        products = {p.label for p in recipe.photos if p.is_product}
-        is_product = np.array([label in products for label in recipe.labels])
-        gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
-        with replacing(recipe.folder / GATE_FILE) as unfinished:
-            bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
-            unfinished.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
-        logits = pass_gate(gate, logits, strong)
+    photos, logits = list(itertools.chain(*held)), torch.cat(of_folds)
     return OutOfFold(
         photos=photos,
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
@@ -215,32 +201,29 @@ def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
 
 def _fold_logits(
     recipe: Recipe, fold: int, own: Sequence[Photo], reporter: Reporter
-) -> dict[str, torch.Tensor]:
-    """Return the logits of a fold's photos, (N, labels): ``first``, and ``second`` of a cascade.
+) -> torch.Tensor:
+    """Return the logits of a fold's photos, (N, labels).
 
     They are kept in the recipe's folder, so that nothing is looked at twice.
     """
     if (path := recipe.folder / _LOGITS.format(fold)).exists():
-        return load_file(path)
+        return load_file(path)["logits"]
     trained, frozen = _networks(recipe, fold, reporter)
     report = partial(reporter.on_photos, f"looking at the photos of fold {fold}")
     if recipe.config.photos:
-        first = torch.from_numpy(predict(trained, own, recipe.cache, report))
+        parts = torch.from_numpy(predict(trained, own, recipe.cache, report))[None]
     else:
-        features_of(trained, own, recipe.cache, on_progress=report)  # into the cache
-        first = frozen_logits([trained], own, recipe.cache)[0]
-    logits = {"first": first}
+        frozen = [trained, *frozen]
+        parts = torch.zeros((0, len(own), len(recipe.labels)))
+    heads = [network.linear_head for network in frozen]
     if frozen:
-        all_logits = [first, *frozen_logits(frozen, own, recipe.cache)]
-        logits["second"] = torch.stack(all_logits).mean(0)
+        parts = torch.cat([parts, logits_of_heads(frozen, heads, own, recipe.cache)])
     with replacing(path) as unfinished:
-        unfinished.write_bytes(save(logits))
-    return logits
+        unfinished.write_bytes(save({"logits": parts.mean(0)}))
+    return parts.mean(0)
 
 
-def fold_network(
-    recipe: Recipe, fold: int | None, reporter: Reporter | None = None
-) -> ProductNetwork | Cascade:
+def fold_network(recipe: Recipe, fold: int | None, reporter: Reporter | None = None) -> nn.Module:
     """Return the network that has seen nothing of a fold.
 
     With a reporter it is trained if it was not yet; without one that is a TrainingError.
@@ -251,20 +234,7 @@ def fold_network(
             f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
         )
     reporter = reporter or Reporter(recipe.config, recipe.fold_count)
-    return _joined(recipe, *_networks(recipe, fold, reporter))
-
-
-def _joined(
-    recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
-) -> ProductNetwork | Cascade:
-    if not ensemble:
-        return first
-    try:
-        values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
-        bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
-    except (OSError, ValueError, KeyError) as error:
-        raise _unfinished(recipe, GATE_FILE) from error
-    return Cascade(first, ensemble, Gate(bars, values["shift"])).eval()
+    return join_networks(*_networks(recipe, fold, reporter))
 
 
 def _networks(
@@ -274,14 +244,14 @@ def _networks(
     config, photos = recipe.config, recipe.without(fold)
     rendered = _rendered(recipe)
     frozen, teachers = [], []
-    for backbone in config.cascade.backbones:
-        network = build_ensemble_network(config, backbone, len(recipe.labels))
+    for backbone in config.ensemble.backbones:
+        network = build_frozen_network(config, backbone, len(recipe.labels))
         report = partial(reporter.on_photos, f"computing features of {backbone}")
         # Those of the fold too, while there is somebody to tell.
         of_all = features_of(network, recipe.train, recipe.cache, on_progress=report)
         features = of_all[recipe.learned(fold)]
         fit = partial(
-            fit_head, labels=recipe.labels, label_power=config.cascade.label_power, c=config.head_c
+            fit_head, labels=recipe.labels, label_power=config.ensemble.label_power, c=config.head_c
         )
         teachers.append(fit(features, photos))
         if rendered:
@@ -295,7 +265,7 @@ def _networks(
 
 def _rendered(recipe: Recipe) -> list[Photo]:
     """Return the rendered pictures of labels that photos have, in the cache."""
-    if not (folder := recipe.config.cascade.rendered):
+    if not (folder := recipe.config.ensemble.rendered):
         return []
     pictures = [p for p in load_data([folder]) if p.label in recipe.labels]
     recipe.cache.fill(pictures)
@@ -310,7 +280,7 @@ def _train(
     recipe: Recipe,
     fold: int | None,
     frozen: Sequence[ProductNetwork],
-    teachers: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    teachers: Sequence[Head],
     reporter: Reporter,
 ) -> ProductNetwork:
     """Return the trained network, without a fold or with all photos.
@@ -320,7 +290,7 @@ def _train(
     """
     config, photos, soft = recipe.config, recipe.without(fold), None
     if config.distill:
-        soft = teacher_logits(frozen, teachers, photos, recipe.cache).mean(0).softmax(1)
+        soft = logits_of_heads(frozen, teachers, photos, recipe.cache).mean(0).softmax(1)
     name = _run_name(fold)
     words = "all photos" if fold is None else f"without fold {fold}"
     run = Run(
@@ -342,11 +312,11 @@ def _train(
     return network
 
 
-def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
+def finished_network(recipe: Recipe) -> nn.Module:
     """Return the network of a recipe that was trained, in evaluation mode."""
     empty, labels = msgspec.structs.replace(recipe.config, weights="none"), len(recipe.labels)
-    others = [build_ensemble_network(empty, b, labels) for b in recipe.config.cascade.backbones]
-    network = _joined(recipe, build_network(empty, labels).eval(), others)
+    others = [build_frozen_network(empty, b, labels) for b in recipe.config.ensemble.backbones]
+    network = join_networks(build_network(empty, labels).eval(), others)
     try:
         tensors = load_file(recipe.folder / NETWORK_FILE)
         network.load_state_dict({n: value for n, value in tensors.items() if n != LEARNED})

@@ -74,7 +74,7 @@ def read_parent(config: TrainingConfig) -> Parent | None:
     if config.weights in {"imagenet", "none"}:
         return None
     if (Path(config.weights) / DESCRIPTION_FILE).is_file():
-        return _of_bundle(load_bundle(config.weights))
+        return _of_bundle(load_bundle(Path(config.weights).resolve()))
     if not config.weights.endswith(".safetensors"):
         raise TrainingError(
             f"weights = {config.weights!r}: give imagenet, none, the folder of a bundle, or the "
@@ -83,8 +83,8 @@ def read_parent(config: TrainingConfig) -> Parent | None:
     try:
         with safe_open(config.weights, "pt") as file:
             about = json.loads((file.metadata() or {}).get("recognizer", "{}"))
-            # Of a cascade, the first network.
-            tensors = {name.removeprefix("first."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            # Of an ensemble, the first network.
+            tensors = {n.removeprefix("networks.0."): file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 - no dict
     except (OSError, SafetensorError, ValueError) as error:
         raise TrainingError(f"weights = {config.weights!r}: {error}") from error
     keys = ("backbone", "input_size", "pooling")
@@ -92,8 +92,10 @@ def read_parent(config: TrainingConfig) -> Parent | None:
 
 
 def _of_bundle(bundle: Bundle) -> Parent:
-    values = {  # of the first network alone: the others are within the branch of a cascade
-        tensor.name.removeprefix("network."): numpy_helper.to_array(tensor)
+    values = {  # by which prefix the first network of an ensemble is told from the others
+        tensor.name.removeprefix("network.").removeprefix("networks.0."): numpy_helper.to_array(
+            tensor
+        )
         for tensor in onnx.load_from_string(bundle.read_model()).graph.initializer
     }
     tensors = {}

@@ -16,8 +16,7 @@ from recognizer.lab.training.config import load_config
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop' (did you mean min_crop?)"),
-        ("[cascade]\nshare = 2", "Expected `float` <= 0.999 - at `$.cascade.share`"),
-        ("distill = 0.5", "distill needs cascade.backbones"),
+        ("distill = 0.5", "distill needs ensemble.backbones"),
         ("photos =", "Invalid value"),
     ],
 )

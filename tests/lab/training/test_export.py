@@ -20,11 +20,15 @@ from recognizer.lab.enrolment.onnx_head import Head, add_head
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.learned import count_learned, short_digests
 from recognizer.lab.training import export as module
-from recognizer.lab.training.cascade import frozen_logits, torch_log_odds
 from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
-from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
+from recognizer.lab.training.model import (
+    Outputs,
+    build_network,
+    log_odds_of,
+    torch_log_odds,
+)
 from recognizer.lab.training.onnx_export import export_fp32, parity
-from recognizer.lab.training.quantization import correct_head, quantize, run_file
+from recognizer.lab.training.quantization import quantize, run_file
 from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.lab.training.weights import LEARNED, describe_network
 from recognizer.model.bundle import Bundle, load_bundle
@@ -122,26 +126,6 @@ def test_parts_are_lowered_until_they_add_few_false_leads(
     assert module._shift_of_parts(at_it, trained, held) == pytest.approx(shift - 0.1)
 
 
-def test_a_backbone_is_rounded_once_for_all_heads(
-    trained: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "quantize", rounded := Mock(wraps=quantize))
-    monkeypatch.setattr(module, "run_file", looked := Mock(wraps=run_file))
-    inputs, written = trained.cache.squares(trained.train), dict[str, dict[str, Path]]()
-    for name in "ab":
-        network = finished_network(trained)
-        assert isinstance(network, ProductNetwork)
-        network.backbone.conv_stem.weight.data.mul_(1.5)  # of which the cache has nothing
-        torch.nn.init.normal_(network.head.weight, std=0.1 + 0.1 * len(written))
-        files = module._export(trained, network, tmp_path / name, print, written)
-        # This leaves its features in the cache, as training does of a frozen backbone.
-        said = log_odds_of(frozen_logits([network], trained.train, trained.cache)[0]).numpy()
-        found = parity(said, files["fp32"], files["int8"], inputs)
-        assert found.fp32.largest < 1e-4
-        assert found.int8.largest < 0.1
-    assert (rounded.call_count, looked.call_count) == (1, 1)
-
-
 class _Sized(nn.Module):
     """A network that uses the number of images."""
 
@@ -188,13 +172,12 @@ def test_any_network_and_its_files_say_the_same(
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
     export_fp32(network, size, files[0])
     quantize(*files, inputs)
-    correct_head(*files, inputs, run_file(files[0], inputs, "embedding"))
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
     for file in files:  # what was exported can be added to
         channels = run_file(file, inputs[:1], "embedding").shape[1]
         head = Head(weight=np.ones(channels, np.float32), bias=0.0)
         add_head(file.read_bytes(), head, labels=3, softmax=True)
-    said = torch_log_odds(network, lambda one: one(torch.from_numpy(inputs)).logits)
+    said = torch_log_odds(network, inputs)
     found = parity(said, *files, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8.largest < 0.1

@@ -9,7 +9,7 @@ from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import fit as module
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.config import CascadeConfig, TrainingConfig
+from recognizer.lab.training.config import EnsembleConfig, TrainingConfig
 from recognizer.lab.training.fit import Progress, Reporter, Run, Stage
 from recognizer.lab.training.model import build_network, choose_device, choose_precision
 from tests.lab.training.conftest import small_config
@@ -79,8 +79,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
 def test_a_network_learns_from_teachers_that_err_too(
     train: list[Photo], cache: PhotoCache, tmp_path: Path
 ) -> None:
-    cascade = CascadeConfig(backbones=["any"])
-    labels, config = sorted({p.label for p in train}), small_config(cascade=cascade, distill=0.5)
+    ensemble = EnsembleConfig(backbones=["any"])
+    labels, config = sorted({p.label for p in train}), small_config(ensemble=ensemble, distill=0.5)
     told, heads = torch.eye(3)[[labels.index(p.label) for p in train]], list[torch.Tensor]()
     for n, soft in enumerate((None, told, told.roll(1, dims=1))):
         learner = Run(config, labels, train, cache, tmp_path / str(n), soft=soft)

@@ -21,13 +21,12 @@ SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
     "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
-        "input_size": 64,
-        "reduced_size": 32,
+        "input_size": 32,
         "folds": 2,
         "freeze_stages": 1,
         "keep_head": "false",
-        "cascade.backbones": '["mobilenetv2_035"]',
-        "cascade.rendered": '""',
+        "ensemble.backbones": '["mobilenetv2_035"]',
+        "ensemble.rendered": '""',
     },
 }
 

@@ -53,7 +53,7 @@ def test_a_released_bundle_gives_its_weights() -> None:
     bundle = load_bundle()
     recipe, given = bundle.training.recipe, str(bundle.path)
     size = recipe["input_size"]
-    own = {key: recipe[key] for key in ("backbone", "pooling", "reduced_size") if key in recipe}
+    own = {key: recipe[key] for key in ("backbone", "pooling")}
     config = small_config(weights=given, input_size=size, **own)
     assert len(read_parent(config).tensors[LEARNED]) == bundle.training.photos
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
@@ -61,7 +61,7 @@ def test_a_released_bundle_gives_its_weights() -> None:
     assert files
     for file in files:
         rgb = load_image(file, min_side=bundle.input.size).frames[0].rgb
-        small = cv2.resize(model_input(rgb, bundle.input.size, version=1), (size, size))
+        small = cv2.resize(model_input(rgb, bundle.input.size), (size, size))
         images = torch.from_numpy(small)[None]
         with torch.no_grad():
             found = network(images).embedding[0].numpy()
