@@ -62,7 +62,7 @@ def made(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> tuple[int,
     return request.param, load_bundle(bundles[" ".join(PRODUCTS[: request.param])])
 
 
-def test_its_lineage_is_what_was_done(made: tuple[int, Bundle], bundles: dict[str, Path]) -> None:
+def test_its_lineage_is_what_was_done(made, bundles):
     count, bundle = made
     first, *steps = bundle.lineage
     assert isinstance(first, Exported)
@@ -77,9 +77,7 @@ def test_its_lineage_is_what_was_done(made: tuple[int, Bundle], bundles: dict[st
     assert len(bundle.enrolled_photos()) == 3 * count
 
 
-def test_everything_works_with_it(
-    made: tuple[int, Bundle], data: Path, photos: dict[str, Path], tmp_path: Path
-) -> None:
+def test_everything_works_with_it(made, data, photos, tmp_path):
     _, bundle = made
     assert "ivory_worked" in succeed("evaluate", bundle.path, "--data", data, "--rounds", 5).stdout
     scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"

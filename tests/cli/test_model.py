@@ -22,13 +22,13 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_sound_installation(bundle: Path) -> None:
+def test_a_sound_installation(bundle):
     done = succeed("doctor", bundle)
     for words in ("self-test:              passed", "onnxruntime:  ", "workers of a scan:  "):
         assert words in done.stdout
 
 
-def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> None:
+def test_a_model_that_says_something_else_here_or_was_changed(bundle):
     described = load_bundle(bundle)
     others = tuple(tuple(-value for value in row) for row in described.self_test.log_odds)
     write_bundle(replace(described, self_test=SelfTest(log_odds=others)))
@@ -41,12 +41,12 @@ def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> N
     assert "it was changed or is incomplete" in done.stderr
 
 
-def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_library(bundle, monkeypatch):
     monkeypatch.setitem(model._MODULES, "opencv-python-headless", "no_such_library")
     assert "opencv-python-headless: broken: No module named" in refuse("doctor", bundle).stderr
 
 
-def test_missing_extras_say_how_to_install(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extras_say_how_to_install(bundle, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: None if name == "pyarrow" else find_spec(name)
@@ -59,7 +59,7 @@ def test_missing_extras_say_how_to_install(bundle: Path, monkeypatch: pytest.Mon
     assert options.EXTRAS.keys() == project["optional-dependencies"].keys() - {"dev", "docs"} - old
 
 
-def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
+def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels():
     bundle = load_bundle()
     done = succeed("info")
     assert f"digest:                 {bundle.digest}" in done.stdout

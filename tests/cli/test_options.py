@@ -3,7 +3,6 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ OWN_WORDS = {
     "--allow-host": "from which images are read, or under which browsers reach the desk",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
+    "--precision": "of a file's numbers, or of leads",
     "--by": "by whom, or by what",
     "--split": "which there are",
     "--prevalence": "of families, too, or of all products",
@@ -51,7 +51,7 @@ def given_options() -> Iterator[tuple[str, str, Any]]:
 HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "simplejpeg", "msgspec", "sqlite3", "jinja2", "rich")
 
 
-def test_help_needs_no_extra_and_loads_nothing_heavy() -> None:
+def test_help_needs_no_extra_and_loads_nothing_heavy():
     script = (
         "import contextlib, sys; from recognizer.commands import VERBS, app, load_verb;"
         "from recognizer.cli.options import EXTRAS;"
@@ -66,13 +66,13 @@ def test_help_needs_no_extra_and_loads_nothing_heavy() -> None:
     assert "A lead is not a verdict" in " ".join(" ".join(words).split())
 
 
-def test_words_of_a_command_are_not_rewritten(tmp_path: Path) -> None:
+def test_words_of_a_command_are_not_rewritten(tmp_path):
     for words in (("--bundle", "nowhere"), ("--bundle=nowhere",), ("-b", "nowhere")):
         assert "No such option" in refuse("policy", "strict", *words).stderr
     assert "-b: no such file or folder" in refuse("scan", "-o", tmp_path / "a", "--", "-b").stderr
 
 
-def test_an_option_means_the_same_everywhere() -> None:
+def test_an_option_means_the_same_everywhere():
     helps: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
     for verb, long, parameter in given_options():
         assert parameter.help, (verb, long)
@@ -83,7 +83,7 @@ def test_an_option_means_the_same_everywhere() -> None:
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
-def test_the_help_that_people_see_has_every_text(verb: str) -> None:
+def test_the_help_that_people_see_has_every_text(verb):
     def bare(text: str) -> str:  # lines are broken at hyphens too
         return "".join(text.split())
 
@@ -96,7 +96,7 @@ def test_the_help_that_people_see_has_every_text(verb: str) -> None:
 
 
 @pytest.mark.parametrize("line", EXAMPLES)
-def test_examples_have_the_options_of_their_verbs(line: str) -> None:
+def test_examples_have_the_options_of_their_verbs(line):
     words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
     known = {name for parameter in COMMANDS[verb].params for name in parameter.opts}

@@ -19,9 +19,7 @@ from tests.conftest import encoded, invoke, picture
         ("recognizer.lab.dataset.manifest.load_data", "train --data ."),
     ],
 )
-def test_a_spinner_turns_meanwhile(
-    step: str, command: str, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_spinner_turns_meanwhile(step, command, tiny_bundle, tmp_path, monkeypatch):
     seen, turning = [], []
 
     def enter(progress: Progress) -> Progress:

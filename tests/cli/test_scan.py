@@ -17,16 +17,14 @@ Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 
 
-def test_version_and_usage() -> None:
+def test_version_and_usage():
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
     for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
         refuse(*wrong)
     assert "Did you mean 'scan'" in invoke("scam").stderr
 
 
-def test_a_scan_prints_a_line_for_each_photo(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_a_scan_prints_a_line_for_each_photo(scan, photo_folder, tmp_path):
     folder = photo_folder("red", "green")
     (folder / "notes.txt").touch()
     red, green, *rest = scan(folder, code=ExitCode.DONE).stdout.splitlines()
@@ -52,9 +50,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert len(read_rows(tmp_path / "scan.sqlite")) == 2
 
 
-def test_of_many_photos_only_leads_are_shown(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_of_many_photos_only_leads_are_shown(scan, photo_folder, tmp_path):
     folder = photo_folder(*["red"] * 22, *["green"] * 31)
     assert scan(f"{folder}/*_green.jpg").stdout.startswith("31 images, in")
     result = scan(folder)
@@ -66,7 +62,7 @@ def test_of_many_photos_only_leads_are_shown(
     assert "No images found." in scan(tmp_path / "empty", code=ExitCode.DONE).stdout
 
 
-def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
+def test_failed_inputs(scan, tmp_path):
     photos = (tmp_path / "gone.jpg", __file__)
     result = scan(*photos, "--quiet")
     output = f"2 images failed: see 'reason' in {tmp_path / 'scan.sqlite'}\n"
@@ -79,8 +75,8 @@ def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
 
 
 def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+    scan, photo_folder, tmp_path
+):
     (photo,) = photo_folder("green").iterdir()
     table = tmp_path / "t.csv"
     rows = (
@@ -101,7 +97,7 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
 
-def test_rows_without_image_or_utf8_are_counted(scan: Scan, listed: tuple[Path, Path]) -> None:
+def test_rows_without_image_or_utf8_are_counted(scan, listed):
     photo, table = listed
     table.write_bytes(f"image,title\n{photo},Défense\n".encode("cp1252") + b",\n" * 4)
     result = scan(table, "--image-root", photo.parent, "--quiet", code=ExitCode.DONE)
@@ -110,9 +106,7 @@ def test_rows_without_image_or_utf8_are_counted(scan: Scan, listed: tuple[Path, 
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_a_table_without_rows_is_named(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path, name: str
-) -> None:
+def test_a_table_without_rows_is_named(scan, photo_folder, tmp_path, name):
     table = tmp_path / name
     table.write_text("id,image\n" if name == "t.csv" else "")
     alone = scan(table)
@@ -122,9 +116,7 @@ def test_a_table_without_rows_is_named(
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, f"{table}: no rows\n")
 
 
-def test_the_column_of_listings_has_to_exist(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_the_column_of_listings_has_to_exist(scan, photo_folder, tmp_path):
     (photo,) = photo_folder("green").iterdir()
     table, other, output = (tmp_path / name for name in ("t.csv", "u.jsonl", "scan.sqlite"))
     table.write_text(f"id,image,title\n1,{photo},vase\n")
@@ -153,9 +145,7 @@ def listed(photo_folder: MakeFolder, tmp_path: Path) -> tuple[Path, Path]:
     return photo, tmp_path / "sent" / "t.csv"
 
 
-def test_tables_name_images_where_the_options_say(
-    scan: Scan, listed: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_tables_name_images_where_the_options_say(scan, listed, tmp_path):
     photo, table = listed
     table.write_text(f"image\n{photo}\n{photo}\n{photo.parent}/../{photo.parent.name}/x.jpg\n")
     result = scan(table, code=ExitCode.DONE)
@@ -201,9 +191,7 @@ def test_tables_name_images_where_the_options_say(
         ("photos/x/a.jpg", "recognizer: photos/x/a.jpg: no such file or folder\n"),
     ],
 )
-def test_mistakes(
-    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, words: str
-) -> None:
+def test_mistakes(scan, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").touch()
     (tmp_path / "photos").mkdir()
@@ -215,7 +203,7 @@ def test_mistakes(
         assert not (tmp_path / "scan.sqlite").exists()
 
 
-def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
+def test_a_defect_is_told_as_such(tmp_path):
     code = (
         "import sys, recognizer.model.bundle as b, recognizer.commands as c\n"
         "b.load_bundle = lambda *_: 1 / 0\n"
@@ -241,7 +229,7 @@ def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
         "lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)",
     ],
 )
-def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> None:
+def test_an_interrupt_ends_it_without_a_word(tmp_path, arrives):
     code = (
         "import os, signal, sys\n"
         # A shell's background job ignores interrupts, and its children inherit that.
@@ -261,9 +249,7 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
     assert (done.returncode, done.stderr.strip()) == (ExitCode.INTERRUPTED, "")
 
 
-def test_clear_images_are_drawn_for_an_audit(
-    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_clear_images_are_drawn_for_an_audit(scan, photo_folder, tmp_path):
     folder = photo_folder("red", "green", "blue")
     assert "Audit" not in scan(folder).stdout
     rows = read_rows(tmp_path / "scan.sqlite")
@@ -275,9 +261,7 @@ def test_clear_images_are_drawn_for_an_audit(
     assert "Audit sample: 3 of 3 clear images" in scan(folder).stdout  # at the rate of its file
 
 
-def test_the_file_is_named_after_what_is_scanned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_named_after_what_is_scanned(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     for source, name in {
@@ -291,7 +275,7 @@ def test_the_file_is_named_after_what_is_scanned(
         assert default_output(sources) == Path("scan.sqlite")
 
 
-def test_a_listing_without_an_id_is_its_image_and_title(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_listing_without_an_id_is_its_image_and_title(tiny_bundle, tmp_path):
     """Whatever else of it is edited: what was said of it stands."""
     table, output = tmp_path / "t.csv", tmp_path / "scan.sqlite"
     (tmp_path / "a.jpg").write_bytes(encoded(picture("red")))

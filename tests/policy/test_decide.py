@@ -3,13 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import decide
 from recognizer.policy.values import (
     FALSE_POSITIVE_RATES,
     CandidateKind,
     Decision,
-    KnownMatch,
     Policy,
     Probability,
     Rule,
@@ -65,20 +63,13 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("worked", "raw", "policy", "decision", "labels"), TABLE)
-def test_decisions(
-    worked: float,
-    raw: float,
-    policy: Policy,
-    decision: Decision,
-    labels: tuple[str, ...],
-    bundle: Bundle,
-) -> None:
+def test_decisions(worked, raw, policy, decision, labels, bundle):
     triage = decide(prediction(worked, raw), bundle, policy)
     assert (triage.decision, labels_of(triage)) == (decision, labels)
     assert bool(triage.why) == (decision is not CLEAR)
 
 
-def test_the_rate_of_a_rule_for_a_family_is_that_of_all_it_raises(bundle: Bundle) -> None:
+def test_the_rate_of_a_rule_for_a_family_is_that_of_all_it_raises(bundle):
     """One image in twenty passes each threshold of a bundle, and other images each of them."""
     scores = np.random.default_rng(0).beta(0.3, 3, (4000, 2))
     families = 1 - np.prod(1 - scores, axis=1)
@@ -104,9 +95,7 @@ def test_the_rate_of_a_rule_for_a_family_is_that_of_all_it_raises(bundle: Bundle
         (0.95, 0.96, (PRIORITY, 0.95, None)),  # priority is over both: 0.001 means 0.9 here
     ],
 )
-def test_a_lead_names_the_threshold_of_its_level(
-    review: float, score: float, expected: tuple[Decision, float, float | None], bundle: Bundle
-) -> None:
+def test_a_lead_names_the_threshold_of_its_level(review, score, expected, bundle):
     policy = Policy(default=Rule(review=Probability(review)))
     found = decide(prediction(score), bundle, policy).leads[0]
     assert (found.level, found.threshold, found.false_positive_rate) == expected
@@ -128,13 +117,7 @@ def test_a_lead_names_the_threshold_of_its_level(
         ),
     ],
 )
-def test_an_image_near_a_confirmed_one_is_a_lead(
-    worked: float,
-    known: tuple[KnownMatch, ...],
-    decision: Decision,
-    leads: list[str],
-    bundle: Bundle,
-) -> None:
+def test_an_image_near_a_confirmed_one_is_a_lead(worked, known, decision, leads, bundle):
     triage = decide(prediction(worked), bundle, Policy(ignore=frozenset({"coral"})), known)
     assert (triage.decision, [lead.title for lead in triage.leads]) == (decision, leads)
     assert all(lead.score > lead.threshold for lead in triage.leads)

@@ -1,6 +1,5 @@
 import unicodedata
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,7 +50,7 @@ def found(keywords: Keywords, title: str) -> list[str]:
         ("(.*", "a (.* b", True, True),
     ],
 )
-def test_words_and_substrings(word: str, title: str, is_word: bool, is_anywhere: bool) -> None:
+def test_words_and_substrings(word, title, is_word, is_anywhere):
     assert found(Keywords(words=(word,)), title) == [word] * is_word
     assert found(Keywords(substrings=(word,)), title) == [word] * is_anywhere
 
@@ -63,20 +62,20 @@ UNSEEN = (
 
 
 @pytest.mark.parametrize("character", UNSEEN)
-def test_a_character_that_is_not_seen_hides_no_keyword(character: str) -> None:
+def test_a_character_that_is_not_seen_hides_no_keyword(character):
     for title in ("iv{}ory", "ivory{}", "{}ivory{} box", "i{0}{0}vory", f"{'{}' * 20_000}ivory"):
         text = title.replace("{0}", character).replace("{}", character)
         assert found(Keywords(words=("ivory",), substrings=("vor",)), text) == ["vor", "ivory"]
 
 
 @pytest.mark.parametrize("blank", " \t\n\f\r\u2003\u3000")
-def test_a_blank_is_seen(blank: str) -> None:
+def test_a_blank_is_seen(blank):
     assert found(Keywords(words=("ivory",)), f"iv{blank}ory") == []
     assert found(Keywords(words=("rhino horn",)), f"rhino{blank}horn") == ["rhino horn"]
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=12))
-def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, word: str) -> None:
+def test_a_keyword_is_found_in_any_spelling_of_itself(before, after, word):
     if not normalize(word):
         with pytest.raises(PolicyError, match="characters that are seen"):
             Keywords(words=(word,))
@@ -90,7 +89,7 @@ def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, w
 COLUMNS = {"Item Title": "ivory box", "Beschreibung": "Stoßzahn", "details": "old tusk"}
 
 
-def test_columns_are_found_by_their_role_or_their_name() -> None:
+def test_columns_are_found_by_their_role_or_their_name():
     words = ("ivory", "tusk", "stoßzahn")
     expected = {"ivory": "Item Title", "tusk": "details"}
     assert {hit.keyword: hit.column for hit in Keywords(words=words).hits(COLUMNS)} == expected
@@ -106,7 +105,7 @@ def test_columns_are_found_by_their_role_or_their_name() -> None:
     ("before", "after"),
     [(CLEAR, REVIEW), (REVIEW, PRIORITY), (PRIORITY, PRIORITY), (UNSCORED, REVIEW)],
 )
-def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Decision) -> None:
+def test_a_hit_raises_the_level_by_one_and_is_named(before, after):
     policy = Policy(keywords=Keywords(words=("ivory", "box"), substrings=("vor",)))
     raised = with_keywords(triage(before), policy, COLUMNS)
     assert (raised.decision, raised.leads) == (after, ())
@@ -133,7 +132,7 @@ def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
     return decide(prediction, replace(bundle, labels=labels), policy)
 
 
-def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bundle: Bundle) -> None:
+def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bundle):
     policy = Policy(always_review=AlwaysReview(failed=True, animals=0.5))
     animal = decided(bundle, scored(0.51), policy)
     assert (animal.decision, animal.leads) == (REVIEW, ())
@@ -144,7 +143,7 @@ def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bund
     assert decided(bundle, scored(0.99), Policy()).decision is CLEAR
 
 
-def test_an_image_that_was_scored_in_part_is_a_lead_or_unscored(bundle: Bundle) -> None:
+def test_an_image_that_was_scored_in_part_is_a_lead_or_unscored(bundle):
     damaged = scored(0.0, Status.DEGRADED, Reason.FRAMES_SKIPPED)
     triage = decide(damaged, bundle, Policy())
     assert (triage.decision, triage.leads) == (UNSCORED, ())
@@ -154,7 +153,7 @@ def test_an_image_that_was_scored_in_part_is_a_lead_or_unscored(bundle: Bundle) 
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_a_failed_image_is_never_clear(bundle: Bundle, reason: Reason) -> None:
+def test_a_failed_image_is_never_clear(bundle, reason):
     failed = Prediction(status=Status.FAILED, reason=reason)
     policy = Policy(always_review=AlwaysReview(failed=True))
     assert decided(bundle, failed, Policy()).decision is UNSCORED
@@ -177,9 +176,7 @@ ANY_COLUMNS = st.none() | st.fixed_dictionaries({}, optional={"title": st.text("
 
 
 @given(st.sampled_from([*Decision]), ANY_POLICY, ANY_COLUMNS)
-def test_text_never_lowers_a_level_nor_touches_the_evidence_of_the_image(
-    before: Decision, policy: Policy, columns: dict[str, Any] | None
-) -> None:
+def test_text_never_lowers_a_level_nor_touches_the_evidence_of_the_image(before, policy, columns):
     after = with_keywords(triage(before), policy, columns)
     assert severity(after.decision) >= severity(before)
     assert (after.decision == before) == (after.why == ()) or before is PRIORITY

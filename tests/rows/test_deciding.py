@@ -93,9 +93,7 @@ ROWS = st.lists(
 
 @settings(max_examples=40)
 @given(ROWS, st.sampled_from(POLICIES))
-def test_a_file_is_decided_as_its_rows_one_by_one(
-    tiny_bundle: Path, rows: list[Row], policy: Policy
-) -> None:
+def test_a_file_is_decided_as_its_rows_one_by_one(tiny_bundle, rows, policy):
     bundle = load_bundle(tiny_bundle)
     with quick_folder() as folder:
         path = write_scan(Path(folder) / "a", rows, bundle)
@@ -118,7 +116,7 @@ def test_a_file_is_decided_as_its_rows_one_by_one(
         assert one["after"] - one["before"] == one["added"] - one["removed"]
 
 
-def test_rows_point_at_one_policy_and_keep_what_they_have(bundle: Bundle, tmp_path: Path) -> None:
+def test_rows_point_at_one_policy_and_keep_what_they_have(bundle, tmp_path):
     other = replace(bare_row("x", 0, "clear").policy, name="other")
     thumbnail = Thumbnail(b"jpeg", 4, 3, 0)
     rows = [
@@ -136,7 +134,7 @@ def test_rows_point_at_one_policy_and_keep_what_they_have(bundle: Bundle, tmp_pa
             assert file.thumbnail(1) == thumbnail
 
 
-def test_what_a_scan_writes_is_not_decided_meanwhile(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_what_a_scan_writes_is_not_decided_meanwhile(tiny_bundle, tmp_path):
     model = (bundle := load_bundle(tiny_bundle)).reference
     rows = [scored_row(f"{n}.jpg", 0.45, model=model) for n in range(2)]
     path = tmp_path / "a"
@@ -154,7 +152,7 @@ def test_what_a_scan_writes_is_not_decided_meanwhile(tiny_bundle: Path, tmp_path
     assert [row.policy.name for row in read_scan(path)] == ["strict", "strict"]
 
 
-def test_rows_of_each_model_are_decided_by_its_thresholds(bundle: Bundle, tmp_path: Path) -> None:
+def test_rows_of_each_model_are_decided_by_its_thresholds(bundle, tmp_path):
     looser = {0.05: 0.1, 0.01: 0.2, 0.001: 0.3}
     bundles = bundle, replace(bundle, version=2, any_product_thresholds=looser)
     models = [one.reference for one in bundles]
@@ -169,7 +167,7 @@ def test_rows_of_each_model_are_decided_by_its_thresholds(bundle: Bundle, tmp_pa
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
 
 
-def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path) -> None:
+def test_what_cannot_be_decided_is_left_as_it_is(bundle, tmp_path):
     path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.1)])  # of a model that nobody has
     before = read_scan(path)
     with pytest.raises(BundleNotFoundError, match=r"000000000000\), and not by tiny-v1 .*--model"):
@@ -192,7 +190,7 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
             again(path, Policy(keywords=Keywords(words=("ivory",))), bundle)
 
 
-def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_command_prints_what_changes(tiny_bundle, tmp_path):
     rows = [scored_row("a.jpg", 0.45), scored_row("b.jpg", 0.1)]
     path = write_scan(tmp_path / "a.sqlite", rows, load_bundle(tiny_bundle))
     (policy := tmp_path / "p.toml").write_text("review_rate = 0.05\n")

@@ -61,7 +61,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_rows_in_each_format(scan: Path, rows: list[Row], tmp_path: Path, suffix: str) -> None:
+def test_rows_in_each_format(scan, rows, tmp_path, suffix):
     lead, failed, _ = read(export(scan, tmp_path / f"rows{suffix}"))
     assert [*lead] == ROW_FIELDS
     assert (lead["source"], lead["decision"]) == (rows[0].source, "priority")
@@ -80,7 +80,7 @@ def test_rows_in_each_format(scan: Path, rows: list[Row], tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_formula_is_a_text(tmp_path: Path, sign: str) -> None:
+def test_a_formula_is_a_text(tmp_path, sign):
     text = f"{sign}cmd|' /C calc'!A0"
     row = bare_row(f"{sign}a", 0.9, "review", item={"id": 1, "title": text})
     scan = write_scan(tmp_path / "scan.sqlite", [row])
@@ -90,7 +90,7 @@ def test_a_formula_is_a_text(tmp_path: Path, sign: str) -> None:
     assert (found["title"], found["score"]) == (f"'{text}", "0.9")
 
 
-def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:
+def test_the_columns_of_listings_are_flat(scan, tmp_path):
     first, failed, second = read(listings(scan, tmp_path / "l.csv"))
     assert first["title"] == HOSTILE
     assert json.loads(first["keywords"]) == ["象牙"]
@@ -101,7 +101,7 @@ def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:
     assert [name for name, cell in first.items() if cell.startswith("{")] == ["item"]
 
 
-def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
+def test_the_action_is_that_of_the_policy_that_decided(tmp_path):
     policy = Policy(name="mine", actions={Decision.REVIEW: "Hold back."})
     reference = Reference(name=policy.name, digest=policy.digest)
     rows = [bare_row("a", 0.9, "review"), bare_row("b", 0, "clear")]
@@ -115,9 +115,7 @@ def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("write", [export, listings])
-def test_only_an_earlier_export_is_overwritten(
-    scan: Path, tmp_path: Path, write: Any, suffix: str
-) -> None:
+def test_only_an_earlier_export_is_overwritten(scan, tmp_path, write, suffix):
     target = tmp_path / f"x{suffix}"
     target.touch()
     before = [write(scan, target).read_bytes() for _ in range(2)][1]
@@ -135,28 +133,21 @@ def test_only_an_earlier_export_is_overwritten(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_export_that_cannot_be_made_leaves_what_was_there(
-    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_an_export_that_cannot_be_made_leaves_what_was_there(scan, tmp_path, monkeypatch, suffix):
     target = tmp_path / f"rows{suffix}"
-    (tmp_path / "others").mkdir()
     before = export(scan, target).read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
         with pytest.raises(UsageError, match="No space left"):
             export(scan, target)
-        # Nor can what was written be removed: the first error is reported.
-        patch.setattr(Path, "unlink", Mock(side_effect=OSError(30, "Read-only file system")))
-        with pytest.raises(UsageError, match="No space left"):
-            export(scan, tmp_path / "others" / f"rows{suffix}")
     execute(scan, "UPDATE image SET leads = '[{]' WHERE id = 2")
     with pytest.raises(ScanFileError, match="is damaged"):
         export(scan, target)
     assert target.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["others", target.name, "scan.sqlite"]
+    assert sorted(os.listdir(tmp_path)) == [target.name, "scan.sqlite"]
 
 
-def test_the_command(scan: Path, tmp_path: Path) -> None:
+def test_the_command(scan, tmp_path):
     result = succeed("rows", scan, "-o", tmp_path / "rows.jsonl")
     assert result.stdout == f"Wrote {tmp_path}/rows.jsonl: 3 rows\n"
     result = invoke("rows", scan, "-o", tmp_path / "l.csv", "--listings")

@@ -40,9 +40,7 @@ def listings_of(path: Path, *rows: Row) -> list[Listing]:
         (["unscored", "unscored"], "failed", "unscored"),
     ],
 )
-def test_the_highest_decision_counts(
-    tmp_path: Path, decisions: list[str], status: str, decision: str
-) -> None:
+def test_the_highest_decision_counts(tmp_path, decisions, status, decision):
     rows = [photo(f"{i}.jpg", level, id="a") for i, level in enumerate(decisions)]
     (row,) = listings_of(tmp_path, *rows)
     assert (row.status, row.decision) == (status, decision)
@@ -55,7 +53,7 @@ def test_the_highest_decision_counts(
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
 
 
-def test_the_best_photo_and_the_highest_scores(tmp_path: Path) -> None:
+def test_the_best_photo_and_the_highest_scores(tmp_path):
     rows = [
         photo("a.jpg", "review", 0.6, id=1, title="old"),
         photo("b.jpg", "priority", 0.9, id=1, title="new"),
@@ -72,7 +70,7 @@ def test_the_best_photo_and_the_highest_scores(tmp_path: Path) -> None:
     assert [one["source"] for one in row.photos] == ["c.jpg", "b.jpg", "a.jpg", "d.jpg"]
 
 
-def test_listings_are_told_apart(tmp_path: Path) -> None:
+def test_listings_are_told_apart(tmp_path):
     found = listings_of(
         tmp_path,
         photo("a.jpg", "clear", id=1),
@@ -92,7 +90,7 @@ def test_listings_are_told_apart(tmp_path: Path) -> None:
     assert found[2].sources == ("\udcff.jpg", "a.jpg")
 
 
-def test_a_listing_without_images_is_a_row_too(tmp_path: Path) -> None:
+def test_a_listing_without_images_is_a_row_too(tmp_path):
     text, both, silent = listings_of(
         tmp_path,
         without_image("t.csv!/1", "review", id=1, title="ivory"),

@@ -57,9 +57,7 @@ def scan(tmp_path: Path) -> MakeScan:
         ([[], [row("a")]], [None]),
     ],
 )
-def test_which_rows_are_kept(
-    scan: MakeScan, scans: list[list[Row]], details: list[str | None]
-) -> None:
+def test_which_rows_are_kept(scan, scans, details):
     output, found = merged(*[scan(str(number), *rows) for number, rows in enumerate(scans)])
     assert [row.detail for row in read_scan(output)] == details
     assert found.rows + found.superseded == sum(map(len, scans))
@@ -92,7 +90,7 @@ def latest(rows: list[Row]) -> list[Row]:
 
 @settings(max_examples=20)
 @given(st.lists(ROWS, min_size=1, max_size=4))
-def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> None:
+def test_merging_loses_nothing_and_repeats_nothing(content):
     with quick_folder() as folder:
         paths = []
         for number, rows in enumerate(content):
@@ -117,7 +115,7 @@ def summary(path: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_an_image_is_as_old_as_its_first_row(scan: MakeScan, *, turned: bool) -> None:
+def test_an_image_is_as_old_as_its_first_row(scan, *, turned):
     paths = [
         scan("1", row("a", 1)),
         scan("2", row("a", 5)),
@@ -130,7 +128,7 @@ def test_an_image_is_as_old_as_its_first_row(scan: MakeScan, *, turned: bool) ->
         assert times == [(row("a", first).time.isoformat(),)]  # other bytes are another image
 
 
-def test_the_thumbnail_is_that_of_the_row(scan: MakeScan) -> None:
+def test_the_thumbnail_is_that_of_the_row(scan):
     def new(source: str, time: int, value: int) -> NewRow:
         return NewRow(row=row(source, time), thumbnail=Thumbnail(bytes([value]), 4, 3, 0))
 
@@ -143,7 +141,7 @@ def test_the_thumbnail_is_that_of_the_row(scan: MakeScan) -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_failure_to_read_replaces_no_scored_row(scan: MakeScan, *, turned: bool) -> None:
+def test_a_failure_to_read_replaces_no_scored_row(scan, *, turned):
     unread = bare_row("a", 0, "unscored", model=model(1), time=row("a", 9).time)
     paths = [scan("1", row("a", 1)), scan("2", unread)]
     output, _ = merged(*(paths[::-1] if turned else paths))
@@ -158,9 +156,7 @@ def test_a_failure_to_read_replaces_no_scored_row(scan: MakeScan, *, turned: boo
         {"preprocessing": 2},
     ],
 )
-def test_what_cannot_be_compared_is_refused(
-    scan: MakeScan, tmp_path: Path, other: dict[str, Any]
-) -> None:
+def test_what_cannot_be_compared_is_refused(scan, tmp_path, other):
     one, two = scan("1", row("a"), row("b")), scan("2", row("c", **other))
     with pytest.raises(ScanFileError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
         merged(one, two)
@@ -171,7 +167,7 @@ def test_what_cannot_be_compared_is_refused(
     assert merged(one, two, scan("3", row("c", 9)))[1].rows == 3
 
 
-def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
+def test_listings_by_other_columns_are_refused(tmp_path):
     paths = [tmp_path / name for name in ("sku", "id")]
     for path, column in zip(paths, ("sku", None), strict=True):
         with ScanWriter(path, Ranking()) as file:
@@ -185,7 +181,7 @@ def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
         assert (file.listing_column, file.select("SELECT listing FROM image")) == ("sku", [("1",)])
 
 
-def test_the_output_is_never_lost(scan: MakeScan) -> None:
+def test_the_output_is_never_lost(scan):
     one, output = scan("1", row("a")), scan("all", row("z"))
     for inputs in ([one], [one, output]):
         with pytest.raises(UsageError, match="all exists: name another --output"):
@@ -195,7 +191,7 @@ def test_the_output_is_never_lost(scan: MakeScan) -> None:
     assert [r.source for r in read_scan(output)] == ["z"]
 
 
-def test_a_full_disk_leaves_no_log_behind(scan: MakeScan, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_log_behind(scan, tmp_path):
     path, output = scan("a.sqlite", row("a")), tmp_path / "out" / "merged.sqlite"
     output.parent.mkdir()
     # What does not fit on the disk is not written.
@@ -217,7 +213,7 @@ def said(judgement: str, minute: int, **changes: Any) -> Outcome:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_outcomes_are_merged_by_time_each_file_in_order(scan: MakeScan, *, turned: bool) -> None:
+def test_outcomes_are_merged_by_time_each_file_in_order(scan, *, turned):
     one, two = scan("1", row("a")), scan("2", row("b"))
     # The clock of the second desk went back once.
     for path, outcomes in [
@@ -240,7 +236,7 @@ def as_parquet(path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def test_parquet_is_merged(tmp_path: Path, scan: MakeScan) -> None:
+def test_parquet_is_merged(tmp_path, scan):
     rows = [
         row("a", item={"id": 1, "title": "象牙"}),
         bare_row("b", 0.9, "review", model=model(1)),
@@ -267,9 +263,7 @@ def test_parquet_is_merged(tmp_path: Path, scan: MakeScan) -> None:
         ({"scores": None}, "row 2: not a row"),
     ],
 )
-def test_parquet_that_holds_something_else_is_refused(
-    tmp_path: Path, change: dict[str, Any], words: str
-) -> None:
+def test_parquet_that_holds_something_else_is_refused(tmp_path, change, words):
     path = tmp_path / "rows.parquet"
     records = (row("a").to_json(), row("b").to_json() | change)
     texts = [{"row": json.dumps(one)} for one in records]

@@ -45,7 +45,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_page_names_what_there_is(scan: Path) -> None:
+def test_the_page_names_what_there_is(scan):
     """All tables, all keys of listings, and which of these CSV has in columns."""
     text = PAGE.read_text(encoding="utf-8")
     tables, keys = (
@@ -67,7 +67,7 @@ def test_the_page_names_what_there_is(scan: Path) -> None:
     assert {*re.findall("`([a-z_]+)`", columns)} == {*keys} ^ {*header}
 
 
-def test_sql(scan: Path) -> None:
+def test_sql(scan):
     shutil.copy(scan, "before.sqlite")
     with sqlite3.connect(f"file:{scan}?mode=ro", uri=True) as database:
         for query in QUERIES:
@@ -76,7 +76,7 @@ def test_sql(scan: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [text for kind, text in BLOCKS if kind == "python"])
-def test_python(scan: Path, block: str) -> None:
+def test_python(scan, block):
     for module in re.findall(r"^import (\w+)$", block, re.MULTILINE):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
@@ -94,7 +94,7 @@ def test_python(scan: Path, block: str) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_views_have_what_the_program_reads(scan: Path, view: str) -> None:
+def test_the_views_have_what_the_program_reads(scan, view):
     """Each view has a row at least, and all columns by names that need no quotes."""
     with ScanFile(scan) as file:
         names = [name for _, name, *_ in file.select(f"PRAGMA table_info({view})")]

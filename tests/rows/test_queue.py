@@ -31,7 +31,7 @@ from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, quick_folder, write_scan
 from tests.rules import rule as rule_of
-from tests.tiny import with_evidence, write_tiny_bundle
+from tests.tiny import write_tiny_bundle
 
 ENTRIES = (
     "unit, best, place, unproven, reports, score, first, listing, source, title, seller, product,"
@@ -215,9 +215,7 @@ TestWrites = Writes.TestCase
 TestWrites.settings = settings(max_examples=15, stateful_step_count=12)
 
 
-def test_near_copies_that_come_while_others_are_compared_are_folded_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_near_copies_that_come_while_others_are_compared_are_folded_later(tmp_path, monkeypatch):
     from recognizer.rows import copies  # noqa: PLC0415
 
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
@@ -238,9 +236,7 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(
 
 
 @pytest.mark.parametrize("about", [{"listing": "1"}, {"sha256": digest("a.jpg")}])
-def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(
-    tmp_path: Path, about: dict[str, str]
-) -> None:
+def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(tmp_path, about):
     first, second = (bare_row(name, 0.9, "review", item={"id": 1}) for name in ("a.jpg", "b.jpg"))
     path, now = write_scan(tmp_path / "a", [first]), datetime.now(UTC)
     with Outcomes(path, write=True) as outcomes:
@@ -252,25 +248,7 @@ def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(
             assert file.select("SELECT state FROM queue") == [(state,)]
 
 
-def best_and_age(path: Path) -> tuple[str, str]:
-    with ScanFile(path) as file:
-        ((source, first),) = file.select("SELECT source, first FROM queue")
-        return source, first
-
-
-def test_an_image_with_a_lead_stands_for_a_listing_that_reports_have_raised(
-    bundle: Bundle, tmp_path: Path
-) -> None:
-    item = {"id": 1, "reports": 3}
-    # Reports raise all images; only one is a lead, of a product without evidence.
-    raised = {"item": item, "leads": (), "why": ("3 reports",)}
-    shows = {"item": item, "leads": (lead("ivory_raw", 0.3),)}
-    rows = [bare_row("a.jpg", 0.2, "review", **raised), bare_row("b.jpg", 0.3, "review", **shows)]
-    path = write_scan(tmp_path / "scan.sqlite", rows, with_evidence(bundle))
-    assert best_and_age(path)[0] == "b.jpg"
-
-
-def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path: Path) -> None:
+def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path):
     def row(source: str, decision: str, hours: int, **changes: object) -> Row:
         time = NOW + timedelta(hours=hours)
         return bare_row(source, 0.5, decision, item={"id": 1}, time=time, **changes)
@@ -278,4 +256,5 @@ def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path: P
     words = row("table.csv!/2", "unscored", 0, reason=Reason.NO_IMAGE)
     path = write_scan(tmp_path / "scan.sqlite", [words])
     write_scan(path, [row("a.jpg", "review", 700)])
-    assert best_and_age(path) == ("a.jpg", NOW.isoformat())
+    with ScanFile(path) as file:
+        assert file.select("SELECT source, first FROM queue") == [("a.jpg", NOW.isoformat())]

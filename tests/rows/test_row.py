@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.policy.values import Decision
 from recognizer.prediction import Region
@@ -21,7 +20,7 @@ REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12")
 
 
-def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
+def test_a_failed_row_is_never_clear(recognizer):
     row = row_of(recognizer, "x", b"")
     values = json.loads(row.to_json_line())
     assert [*values] == [*ROW_FIELDS]
@@ -59,9 +58,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )
-def test_what_is_not_a_row_is_refused_with_its_key(
-    recognizer: Recognizer, change: Callable[[dict[str, Any]], object], words: str
-) -> None:
+def test_what_is_not_a_row_is_refused_with_its_key(recognizer, change, words):
     row = row_of(recognizer, "red.jpg", encoded(picture("red")), regions=(REGION,))
     values = json.loads(row.to_json_line())
     values["scores"]["bone"] = 0.1
@@ -70,7 +67,7 @@ def test_what_is_not_a_row_is_refused_with_its_key(
         Row.from_json(values)
 
 
-def test_every_key_is_documented() -> None:
+def test_every_key_is_documented():
     page = Path(__file__).parents[2].joinpath("docs", "rows.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     start = next(at for at, line in enumerate(lines) if line.startswith("| `source`"))
@@ -80,7 +77,7 @@ def test_every_key_is_documented() -> None:
     ]
 
 
-def test_an_image_is_its_source_and_its_listing() -> None:
+def test_an_image_is_its_source_and_its_listing():
     keys = [
         item_key("a.jpg", None),
         item_key("./a.jpg", None),  # another spelling is another image
@@ -95,7 +92,7 @@ def test_an_image_is_its_source_and_its_listing() -> None:
     assert keys[5] == item_key("t.csv!/7", {"id": 1}, reason=Reason.NO_IMAGE)
 
 
-def test_clear_images_are_drawn_and_no_others() -> None:
+def test_clear_images_are_drawn_and_no_others():
     sample = AuditSample(rate=1.0, products=["ivory_worked"])
     clear = bare_row("a", 0.001, "clear")
     assert sample.drawn(clear).audit == 1.0
@@ -107,7 +104,7 @@ def test_clear_images_are_drawn_and_no_others() -> None:
         assert sample.drawn(row) is row
 
 
-def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> None:
+def test_the_sample_is_that_of_the_digest_and_the_highest_product_score():
     rows = [bare_row(str(number), 0.02, "clear") for number in range(3000)]
     sample = AuditSample(rate=0.005, products=["ivory_worked"])
     drawn = [row for row in rows if sample.drawn(row).audit is not None]
@@ -118,6 +115,6 @@ def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> Non
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])
-def test_a_rate_is_a_share(rate: float) -> None:
+def test_a_rate_is_a_share(rate):
     with pytest.raises(UsageError, match="audit rate"):
         AuditSample(rate=rate, products=[])

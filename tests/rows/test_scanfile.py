@@ -127,7 +127,7 @@ SCORED = st.builds(
 @example(bare_row("a", 0.5, "clear", item={"listed": "9999-12-31T23:59:59-05:00"}))
 @example(bare_row("a", 0.5, "clear", why=("keywords: 'tusk' in '\ud800'",)))
 @example(bare_row("https://[::1/a.jpg", 0.5, "clear", item={"url": "https://[::1/"}))
-def test_every_row_survives_the_file_and_the_line(row: Row) -> None:
+def test_every_row_survives_the_file_and_the_line(row):
     line = row.to_json_line()
     assert (line.isascii(), line.count(b"\n")) == (True, 1)
     assert Row.from_json(json.loads(line)) == pickle.loads(pickle.dumps(row)) == row
@@ -140,7 +140,7 @@ def test_every_row_survives_the_file_and_the_line(row: Row) -> None:
                 file.select(f"SELECT * FROM {view}")
 
 
-def test_the_age_of_an_image_is_that_of_its_bytes(tmp_path: Path) -> None:
+def test_the_age_of_an_image_is_that_of_its_bytes(tmp_path):
     later = NOW + timedelta(hours=1)
     path = tmp_path / "a"
     for changes, first in [
@@ -169,9 +169,7 @@ OTHERS: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "words"), OTHERS)
-def test_what_is_not_a_scan_is_left_as_it_is(
-    tmp_path: Path, make: Callable[[Path], object], words: str
-) -> None:
+def test_what_is_not_a_scan_is_left_as_it_is(tmp_path, make, words):
     path = tmp_path / "scan.sqlite"
     make(path)
     before = path.read_bytes()
@@ -190,7 +188,7 @@ def test_what_is_not_a_scan_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("place", ["folder", "missing/scan.sqlite", "fifo"])
-def test_places_where_no_scan_can_be(tmp_path: Path, place: str) -> None:
+def test_places_where_no_scan_can_be(tmp_path, place):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises((ScanFileError, UsageError), match=place):
@@ -200,7 +198,7 @@ def test_places_where_no_scan_can_be(tmp_path: Path, place: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None:
+def test_a_file_without_tables_becomes_a_scan(tmp_path, mode):
     """An empty one, or one in write-ahead mode: somebody was killed while making it."""
     path = tmp_path / "scan.sqlite"
     execute(path, f"PRAGMA journal_mode = {mode}")
@@ -213,7 +211,7 @@ def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None
 
 @settings(max_examples=30)
 @given(st.data())
-def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.DataObject) -> None:
+def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory, data):
     content = bytearray(_a_scan(tmp_path_factory).read_bytes())
     if data.draw(st.booleans(), "truncated"):
         del content[data.draw(st.integers(0, len(content) - 1), "end") :]
@@ -239,7 +237,7 @@ def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.Dat
 
 
 @pytest.mark.parametrize("damage", ["report image", "rows model", "rows policy"])
-def test_a_table_that_lost_rows_is_an_error(tmp_path: Path, damage: str) -> None:
+def test_a_table_that_lost_rows_is_an_error(tmp_path, damage):
     path = write_scan(tmp_path / "scan.sqlite", [bare_row("a1", 0.9, "review")])
     verb, table = damage.split()
     execute(path, f"DELETE FROM {table}")
@@ -258,7 +256,7 @@ def _a_scan(factory: Any) -> Path:
     return path
 
 
-def test_a_truncated_file_is_damaged_and_not_shorter(tmp_path: Path) -> None:
+def test_a_truncated_file_is_damaged_and_not_shorter(tmp_path):
     rows = [bare_row(f"{n}", 0.9, "review", detail="x" * 900) for n in range(60)]
     path = write_scan(tmp_path / "scan.sqlite", rows)
     os.truncate(path, path.stat().st_size // 2)
@@ -266,7 +264,7 @@ def test_a_truncated_file_is_damaged_and_not_shorter(tmp_path: Path) -> None:
     assert not (tmp_path / "all.sqlite").exists()
 
 
-def test_reading_leaves_nothing_beside_the_file(tmp_path: Path) -> None:
+def test_reading_leaves_nothing_beside_the_file(tmp_path):
     path = write_scan(tmp_path / "scan.sqlite", [bare_row("a", 0.5, "clear")])
     with ScanFile(path) as file, pytest.raises(ScanFileError, match="for reading only"):
         file.set_setting("mine", "1")
@@ -280,7 +278,7 @@ class _WithoutLocks(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
-def test_a_disk_without_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_locks_is_reported(tmp_path, monkeypatch):
     connect = sqlite3.connect
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -294,7 +292,7 @@ def test_a_disk_without_locks_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
         ScanWriter(tmp_path / "scan.sqlite", Ranking())
 
 
-def test_the_files_of_an_open_scan_are_known_by_any_path(tmp_path: Path) -> None:
+def test_the_files_of_an_open_scan_are_known_by_any_path(tmp_path):
     """Another descriptor of them, closed, would end the locks of this process."""
     (tmp_path / "link").symlink_to(tmp_path)
     path = tmp_path / "scan.sqlite"

@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,9 +44,7 @@ def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -
     return summary.scanned, summary.skipped
 
 
-def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
-    photos: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(photos, tiny_bundle, tmp_path):
     path, items = tmp_path / "scan.sqlite", [Item.at("green.jpg"), Item.at("blue.jpg")]
 
     def audited(**options: object) -> list[str]:
@@ -86,7 +83,7 @@ _AS_NOBODY = """if True:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
-def test_a_place_that_cannot_be_written_is_reported() -> None:
+def test_a_place_that_cannot_be_written_is_reported():
     def printed(path: Path) -> list[str]:
         done = run_python("-c", _AS_NOBODY, path)
         assert (done.returncode, done.stderr) == (0, "")
@@ -113,7 +110,7 @@ def test_a_place_that_cannot_be_written_is_reported() -> None:
         assert "or its folder cannot be read" in words
 
 
-def test_a_second_scan_is_refused(tmp_path: Path) -> None:
+def test_a_second_scan_is_refused(tmp_path):
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         file.append([NewRow(ROWS[0])])
@@ -128,7 +125,7 @@ def test_a_second_scan_is_refused(tmp_path: Path) -> None:
     assert read_scan(path) == ROWS[:3]
 
 
-def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None:
+def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path):
     """Who closes a file last takes its log away: here a reader, while this process writes."""
     path = tmp_path / "scan.sqlite"
     code = "import sys; from tests.rows.rows import read_scan; print(len(read_scan(sys.argv[1])))"
@@ -164,9 +161,7 @@ def _replaced(path: Path) -> None:
         (lambda path: os.truncate(path, 0), None),
     ],
 )
-def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
-    tmp_path: Path, happens: Callable[[Path], None], rows_in: str | None
-) -> None:
+def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(tmp_path, happens, rows_in):
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         for row in ROWS[:3]:
@@ -180,7 +175,7 @@ def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
         assert read_scan(path) == ROWS[8:]
 
 
-def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path):
     def interrupted() -> object:
         yield NewRow(ROWS[1])
         raise KeyboardInterrupt
@@ -194,9 +189,7 @@ def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
     assert read_scan(path) == [ROWS[0], ROWS[2]]
 
 
-def test_another_program_that_writes_for_long_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_program_that_writes_for_long_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("recognizer._sqlite._BUSY_SECONDS", 0.1)
     path = write_scan(tmp_path / "scan.sqlite", ROWS[:1])
     other = sqlite3.connect(path, isolation_level=None)

@@ -5,12 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from recognizer.cli import ExitCode
 from recognizer.scan import Item, expand
 from tests.conftest import read_rows
-from tests.scan.engines import MakeFolder, scan_command, scan_into
+from tests.scan.engines import scan_command, scan_into
 
 LIMITED = """if True:
     import resource
@@ -22,8 +21,8 @@ LIMITED = """if True:
 
 
 def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+    tiny_bundle, photo_folder, tmp_path
+):
     folder = photo_folder(*["red"] * 240)
     output = tmp_path / "scan.sqlite"
     command = scan_command(tiny_bundle, output, folder)
@@ -41,9 +40,7 @@ def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     assert len({row["source"] for row in rows}) == len(rows) == 240
 
 
-def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_what_vanishes_or_fails_during_a_scan_gets_a_row(tiny_bundle, photo_folder, tmp_path):
     folder = photo_folder("red", "red", "red")
     first, second, third = sorted(folder.iterdir())
 

@@ -7,7 +7,6 @@ Archives and tables in it have the rows of what they hold; every other file has 
 import os
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ ACCIDENTS = {Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 
-def test_a_corpus_of_malformed_images(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_corpus_of_malformed_images(tiny_bundle, tmp_path):
     corpus = os.environ.get("RECOGNIZER_CORPUS", tmp_path / "corpus")
     for hostile in HOSTILE if corpus == tmp_path / "corpus" else ():
         if not hostile.skip:

@@ -59,9 +59,7 @@ def audited(path: Path) -> list[tuple[Any, ...]]:
         return file.select("SELECT source FROM entry WHERE section = 'audit' ORDER BY source")
 
 
-def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(
-    again: Scan, photos: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(again, photos, tmp_path):
     path = tmp_path / "scan.sqlite"
     before = again(options=("--audit-rate", 1))
     assert [row["decision"] for row in before] == ["priority", "clear", "clear"]
@@ -75,9 +73,7 @@ def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(
     assert again() == before
 
 
-def test_a_listing_that_left_its_table_leaves_the_queue_until_it_is_back(
-    again: Scan, tmp_path: Path
-) -> None:
+def test_a_listing_that_left_its_table_leaves_the_queue_until_it_is_back(again, tmp_path):
     path = tmp_path / "scan.sqlite"
     before = again(options=("--audit-rate", 1))
     assert ([name for name, *_ in queue(path)], len(audited(path))) == (["L1"], 2)
@@ -96,7 +92,7 @@ def test_a_listing_that_left_its_table_leaves_the_queue_until_it_is_back(
     assert ([name for name, *_ in queue(path)], len(audited(path))) == (["L1"], 2)
 
 
-def test_a_photo_that_left_its_folder_is_gone(again: Scan, photos: Path, tmp_path: Path) -> None:
+def test_a_photo_that_left_its_folder_is_gone(again, photos, tmp_path):
     (photos / "new").mkdir()
     for name in ("red", "green"):
         (photos / f"{name}.jpg").rename(photos / "new" / f"{name}.jpg")
@@ -114,9 +110,7 @@ def test_a_photo_that_left_its_folder_is_gone(again: Scan, photos: Path, tmp_pat
     assert gone(photos / "new" / "red.jpg") == []
 
 
-def test_a_folder_that_cannot_be_listed_whole_loses_nothing(
-    again: Scan, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_listed_whole_loses_nothing(again, photos, monkeypatch):
     (photos / "sub").mkdir()
     (photos / "red.jpg").rename(photos / "sub" / "red.jpg")
     again(photos)
@@ -139,7 +133,7 @@ def test_a_folder_that_cannot_be_listed_whole_loses_nothing(
     assert sorted(gone) == ["green.jpg", "sub"]
 
 
-def test_a_table_that_is_whole_again_keeps_no_failure(again: Scan, tmp_path: Path) -> None:
+def test_a_table_that_is_whole_again_keeps_no_failure(again, tmp_path):
     path, table = tmp_path / "scan.sqlite", tmp_path / "other.csv"
     again()
     table.write_text('image,id\nphotos/red.jpg,1\n,2\nphotos/green.jpg,"3')  # cut within a row
@@ -151,7 +145,7 @@ def test_a_table_that_is_whole_again_keeps_no_failure(again: Scan, tmp_path: Pat
     assert queue(path) == [("L1", "priority", "open"), ("1", "priority", "open")]
 
 
-def test_other_bytes_are_another_image(again: Scan, photos: Path, tmp_path: Path) -> None:
+def test_other_bytes_are_another_image(again, photos, tmp_path):
     path = tmp_path / "scan.sqlite"
     red, *_ = again()
     store(path, [outcome(sha256=red["sha256"], listing="L1", judgement="rejected")])

@@ -46,7 +46,7 @@ def write(root: Path, files: dict[str, str]) -> None:
         ({"nonsense\n\n::": None}, 4),
     ],
 )
-def test_cpus(place: Path, quotas: dict[str, str | None], expected: int) -> None:
+def test_cpus(place, quotas, expected):
     files = {f"cgroup/{name}/cpu.max": text for name, text in quotas.items() if text is not None}
     write(place, files | {GROUP: f"0::/{next(iter(quotas), '')}\n"})
     assert available_cpus() == expected
@@ -64,7 +64,7 @@ def test_cpus(place: Path, quotas: dict[str, str | None], expected: int) -> None
         ({GROUP: "0::/jobs/42\n", "cgroup/jobs/memory.max": "1073741824"}, GIBIBYTE),
     ],
 )
-def test_memory(place: Path, files: dict[str, str], expected: int | None) -> None:
+def test_memory(place, files, expected):
     write(place, files)
     assert available_memory() == expected
 
@@ -73,13 +73,13 @@ def test_memory(place: Path, files: dict[str, str], expected: int | None) -> Non
     ("asked", "memory", "expected"),
     [(0, 100, 4), (0, 4, 4), (0, 3.9, 3), (0, 0.1, 1), (7, 0.1, 7), (4, 2, 4)],
 )
-def test_the_number_of_workers(place: Path, asked: int, memory: float, expected: int) -> None:
+def test_the_number_of_workers(place, asked, memory, expected):
     """Who asks for a number gets it."""
     write(place, {"cgroup/memory.max": str(int(memory * WORKER_BYTES))})
     assert worker_count(asked) == expected
 
 
-def test_the_memory_of_each_worker(place: Path) -> None:
+def test_the_memory_of_each_worker(place):
     assert worker_memory(1) is None
     write(place, {"proc/meminfo": AVAILABLE})
     assert worker_memory(2) == (2048 - 128) * MEBIBYTE

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.engine import Recognizer
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
-from tests.scan.engines import MakeFolder, Run, count_rows, scan_command, scan_into
+from tests.scan.engines import Run, count_rows, scan_command, scan_into
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
 
@@ -53,14 +52,7 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Run:
 
 
 @pytest.mark.parametrize(("pool", "batch"), [(engines.InProcessPool, 8), (WorkerPool, 1)])
-def test_each_photo_gets_its_own_score(
-    run: Run,
-    photo_folder: MakeFolder,
-    tmp_path: Path,
-    recognizer: Recognizer,
-    pool: object,
-    batch: int,
-) -> None:
+def test_each_photo_gets_its_own_score(run, photo_folder, tmp_path, recognizer, pool, batch):
     colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
     folder = photo_folder(*colors)
     seen: dict[int, Row] = {}
@@ -80,15 +72,13 @@ def test_each_photo_gets_its_own_score(
     assert summary.decisions.total() == colors.count("red")
 
 
-def test_a_photo_that_is_named_twice_gets_one_row(run: Run, photo_folder: MakeFolder) -> None:
+def test_a_photo_that_is_named_twice_gets_one_row(run, photo_folder):
     photo = photo_folder("red") / "000_red.jpg"
     summary = run(photo, photo)
     assert (summary.scanned, summary.repeated) == (1, 1)
 
 
-def test_thumbnails_of_leads_alone_are_kept(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_thumbnails_of_leads_alone_are_kept(run, photo_folder, tmp_path):
     folder = photo_folder("red", "green")
     frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -104,7 +94,7 @@ def test_thumbnails_of_leads_alone_are_kept(
     assert red > max(green, blue)
 
 
-def test_bad_inputs_get_a_row_with_a_reason(run: Run, tmp_path: Path) -> None:
+def test_bad_inputs_get_a_row_with_a_reason(run, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(encoded(picture("red", seed=1)))
@@ -146,7 +136,7 @@ ACCIDENTS = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
-def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_path: Path) -> None:
+def test_an_accident_costs_one_photo(run, photo_folder, tmp_path):
     folder = photo_folder(*["red", "green"] * 7)
     for name, (tail, width, _, _) in ACCIDENTS.items():
         (folder / name).write_bytes(encoded(picture("red", (width or 64, 48), seed=99)) + tail)
@@ -171,9 +161,7 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     assert summary.statuses == {"ok": 20}
 
 
-def test_an_image_that_hangs_costs_itself_alone(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_an_image_that_hangs_costs_itself_alone(run, photo_folder, tmp_path):
     folder = photo_folder("red", "green", "red", "green")
     (folder / "001_green.jpg").write_bytes(encoded(picture("red")) + engines.HANGS)
     (folder / "003_green.jpg").write_bytes(encoded(picture("red", (engines.ENDLESS_WIDTH, 48))))
@@ -187,9 +175,7 @@ def test_an_image_that_hangs_costs_itself_alone(
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_worker_that_the_system_kills_costs_nothing(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path, batch: int
-) -> None:
+def test_a_worker_that_the_system_kills_costs_nothing(run, photo_folder, tmp_path, batch):
     folder, sign = photo_folder(*["red"] * 5), str(tmp_path / "once").encode()
     (folder / "002_red.jpg").write_bytes(encoded(picture("red")) + engines.EXITS_ONCE + sign)
     summary = run(folder, pool=WorkerPool, payload=engines.FragilePayload, batch=batch)
@@ -198,7 +184,7 @@ def test_a_worker_that_the_system_kills_costs_nothing(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
-def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: MakeFolder) -> None:
+def test_memory_that_earlier_photos_took_costs_none(run, photo_folder):
     summary = run(
         photo_folder(*["red"] * 12),
         pool=WorkerPool,
@@ -210,8 +196,8 @@ def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: Make
 
 
 def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
+    tiny_bundle, photo_folder, tmp_path
+):
     def slowly() -> Iterator[Item]:
         one, other = photo_folder("red", "green").iterdir()
         yield Item.at(str(one))
@@ -255,12 +241,8 @@ WITH_SLOW_ENGINE = """if True:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_a_scan_whatever_its_workers_are_at(
-    tiny_bundle: Path,
-    photo_folder: MakeFolder,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-) -> None:
+    tiny_bundle, photo_folder, tmp_path, monkeypatch, number
+):
     folder, output, sign = photo_folder(*["red"] * 20), tmp_path / "scan.sqlite", tmp_path / "slow"
     monkeypatch.setenv("RECOGNIZER_TEST_SLOW", str(sign))
     command = scan_command(tiny_bundle, output, folder, "--workers", 1)

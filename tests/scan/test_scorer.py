@@ -1,9 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from recognizer.engine import Recognizer
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
 from recognizer.rows import ScanSummary
@@ -13,9 +10,7 @@ from tests.conftest import encoded, picture
 from tests.scan import engines
 
 
-def test_a_row_for_each_item_in_order(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_for_each_item_in_order(tiny_bundle, tmp_path, monkeypatch):
     good, deadly = tmp_path / "good.jpg", tmp_path / "deadly.jpg"
     good.write_bytes(encoded(picture("red")))
     deadly.write_bytes(encoded(picture("red")) + engines.EXITS)
@@ -49,14 +44,7 @@ NEVER = Rule(review=Probability(1), priority=Probability(1))
         ({(CandidateKind.FAMILY, "ivory"): NEVER}, ["ivory_worked"], [], []),
     ],
 )
-def test_what_a_lead_shows(
-    bundle: Bundle,
-    recognizer: Recognizer,
-    rules: dict[tuple[CandidateKind, str], Rule],
-    ignore: list[str],
-    labels: list[str],
-    shows: list[str],
-) -> None:
+def test_what_a_lead_shows(bundle, recognizer, rules, ignore, labels, shows):
     decider = Decider(bundle, Policy(rules=rules, ignore=frozenset(ignore)))
     prediction = recognizer.predict(encoded(picture("red")))
 

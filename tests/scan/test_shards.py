@@ -15,9 +15,7 @@ def key_of(item: Item) -> int:
 
 
 @given(st.lists(items, max_size=40), st.integers(1, 12), st.randoms())
-def test_shards_are_disjoint_and_complete_whatever_the_order(
-    everything: list[Item], count: int, random: object
-) -> None:
+def test_shards_are_disjoint_and_complete_whatever_the_order(everything, count, random):
     shards = [Shard(number, count) for number in range(1, count + 1)]
     parts = [list(shard.of(everything)) for shard in shards]
     # Complete, and disjoint: each item of the input is in one part, as often as it was given.
@@ -34,7 +32,7 @@ listings = st.fixed_dictionaries({"id": st.integers(0, 5) | st.sampled_from("abc
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), listings), max_size=40), st.integers(1, 12))
-def test_no_listing_is_split(named: list[tuple[str, dict[str, object]]], count: int) -> None:
+def test_no_listing_is_split(named, count):
     everything = [Item.at(name, columns) for name, columns in named]
     for column in (None, "id"):
         shards = [[*Shard(n, count).of(everything, column)] for n in range(1, count + 1)]
@@ -47,6 +45,6 @@ def test_no_listing_is_split(named: list[tuple[str, dict[str, object]]], count: 
     "text",
     ["", "1", "/", "0/4", "5/4", "1/0", "-1/4", "1/-4", "1.0/4", "1/4/2", "a/b", " 1/4", "²/3"],
 )
-def test_what_is_no_shard(text: str) -> None:
+def test_what_is_no_shard(text):
     with pytest.raises(UsageError, match="shard"):
         Shard.parse(text)

@@ -13,7 +13,7 @@ from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, picture, read_rows
-from tests.scan.engines import InProcessPool, MakeFolder, scan_into
+from tests.scan.engines import InProcessPool, scan_into
 
 Scan = Callable[..., ScanSummary]
 RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
@@ -50,9 +50,7 @@ def scan_all(tiny_bundle: Path, tmp_path: Path) -> Scan:
     return run
 
 
-def test_no_byte_is_read_again(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
-) -> None:
+def test_no_byte_is_read_again(scan_all, photo_folder, read, tmp_path):
     photo_folder("red", "green", "blue")
     scan_all()
     before = read_rows(tmp_path / "scan.sqlite")
@@ -68,9 +66,7 @@ def test_no_byte_is_read_again(
     assert len(read) == 3
 
 
-def test_changed_and_new_files_are_read(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
-) -> None:
+def test_changed_and_new_files_are_read(scan_all, photo_folder, read, tmp_path):
     folder = photo_folder("red", "red", "red", "red")
     for path in folder.iterdir():
         path.write_bytes(RED.ljust(len(GREEN) + len(RED), b"\0"))
@@ -102,9 +98,7 @@ def test_changed_and_new_files_are_read(
     assert read == []
 
 
-def test_a_file_of_this_instant_is_read_again(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_this_instant_is_read_again(scan_all, photo_folder, read, monkeypatch):
     """It may change once more without a later time, as far as a clock tells them apart."""
     monkeypatch.setattr(worker, "RACY_NS", 3600 * 10**9)
     photo_folder("red")
@@ -119,8 +113,8 @@ def test_a_file_of_this_instant_is_read_again(
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(
-    scan_all: Scan, photo_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    scan_all, photo_folder, monkeypatch, tmp_path
+):
     (path,) = photo_folder("red").iterdir()
     original = Reader.read
 

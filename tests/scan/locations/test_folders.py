@@ -44,24 +44,24 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["{tree}/**/*.webp"], ["{tree}/sub/c.webp"]),
     ],
 )
-def test_what_sources_stand_for(tree: Path, sources: list[str], expected: list[str]) -> None:
+def test_what_sources_stand_for(tree, sources, expected):
     given = [source.format(tree=tree) for source in sources]
     assert [item.source for item in expand(given)] == [name.format(tree=tree) for name in expected]
 
 
 @pytest.mark.parametrize("pattern", ["nothing/*.jpg", "*.gif", "**/*.gif", "?"])
-def test_a_pattern_that_matches_nothing_is_a_mistake(tree: Path, pattern: str) -> None:
+def test_a_pattern_that_matches_nothing_is_a_mistake(tree, pattern):
     with pytest.raises(UsageError, match="nothing matches"):  # before anything is yielded
         expand(["b.jpg", pattern])
 
 
-def test_what_is_passed_over_is_counted(tree: Path) -> None:
+def test_what_is_passed_over_is_counted(tree):
     skipped = Skipped()
     list(expand(["."], skipped=skipped))
     assert skipped == Skipped(other_files=2, hidden=2)
 
 
-def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -> None:
+def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path):
     (tmp_path / "f3a9").write_bytes(encoded(picture("red")))
     (tmp_path / "photo.jpg_large").write_bytes(encoded(picture("red"), "PNG"))
     (tmp_path / "page").write_bytes(b"<html>")
@@ -73,7 +73,7 @@ def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -
     assert skipped == Skipped(other_files=3)
 
 
-def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path: Path) -> None:
+def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b/photo.jpg").touch()
     (tmp_path / "b/up").symlink_to(tmp_path)
@@ -85,7 +85,7 @@ def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path: Path) -> Non
     assert found == ["b/photo.jpg", "self.jpg"]  # as in a shell, ** follows no link to a folder
 
 
-def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
+def test_a_tree_deeper_than_the_recursion_limit(tmp_path):
     deep = tmp_path.joinpath(*["d"] * 300)
     deep.mkdir(parents=True)
     (deep / "photo.jpg").touch()
@@ -98,9 +98,7 @@ def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
     assert [item.source for item in found] == [str(deep / "photo.jpg")]
 
 
-def test_a_folder_that_vanishes_is_an_item_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_vanishes_is_an_item_that_failed(tmp_path, monkeypatch):
     def scandir(path: str) -> None:
         raise OSError(5, "Input/output error", path)
 
@@ -121,11 +119,11 @@ def test_a_folder_that_vanishes_is_an_item_that_failed(
         (b"x" * 200_000 + b"\ny", ["x" * 200_000, "y"]),
     ],
 )
-def test_lists_of_paths(data: bytes, expected: list[str]) -> None:
+def test_lists_of_paths(data, expected):
     assert list(read_list(io.BytesIO(data))) == expected
 
 
-def test_a_list_on_standard_input(tree: Path) -> None:
+def test_a_list_on_standard_input(tree):
     found = expand(["-"], stdin=io.BytesIO(b"notes.txt\nsub\n*.jpg\ngone.jpg\n"))
     expected = ["notes.txt", "sub/c.webp", "sub/deep/d.heic", "*.jpg", "gone.jpg"]
     assert [item.source for item in found] == expected  # a name in a list is not a pattern

@@ -51,7 +51,7 @@ def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
     return {name: item.reason for name, item in found.items()}
 
 
-def test_the_limit_of_nesting(opened: Any) -> None:
+def test_the_limit_of_nesting(opened):
     assert reasons(opened("a.jsonl", nested(64)))["b.jpg"] is None
     assert reasons(opened("a.jsonl", nested(65)))["a.jsonl!/2"] is BAD
 
@@ -67,18 +67,18 @@ def test_the_limit_of_nesting(opened: Any) -> None:
         ("no-image.csv", BAD, "no column ('title', 'price') is named like images"),
     ],
 )
-def test_a_table_that_is_none_has_a_row(opened: Any, name: str, reason: Reason, words: str) -> None:
+def test_a_table_that_is_none_has_a_row(opened, name, reason, words):
     item = opened(name)[name]
     assert (item.reason, words in item.detail) == (reason, True), item.detail
 
 
-def test_a_table_that_vanishes_has_a_row(tmp_path: Path) -> None:
+def test_a_table_that_vanishes_has_a_row(tmp_path):
     gone = FileLocation(f"{tmp_path}/gone.csv")
     (item,) = Table(gone, ScanOptions(), [], Skipped(), is_only_source=True).items()
     assert (item.source, item.reason) == (gone, Reason.NOT_FOUND)
 
 
-def test_cells_are_cut(opened: Any) -> None:
+def test_cells_are_cut(opened):
     columns = opened("listing.csv")["7.jpg"].columns
     assert columns["id"] == "1"
     assert columns["text"] == "x" * 16384 + "... [cut: 100000 characters, limit 16384]"
@@ -87,7 +87,7 @@ def test_cells_are_cut(opened: Any) -> None:
     assert found["cell.csv!/1"].reason is BAD
 
 
-def test_a_table_leads_nowhere_else(opened: Any) -> None:
+def test_a_table_leads_nowhere_else(opened):
     found = opened("places.csv")
     outside = next(name for name in reasons(found) if name.endswith("/etc/passwd"))
     assert {name: reason for name, reason in reasons(found).items() if reason} == dict.fromkeys(
@@ -108,7 +108,7 @@ def test_a_table_leads_nowhere_else(opened: Any) -> None:
     assert found["s3://bucket/a.jpg"].reason is REFUSED
 
 
-def test_all_at_once_from_the_command_line(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_all_at_once_from_the_command_line(tiny_bundle, tmp_path):
     (folder := tmp_path / "sent").mkdir()
     for name, data in (files() | {"a.jpg": PHOTO}).items():
         (folder / name).write_bytes(data)
@@ -127,7 +127,7 @@ def test_all_at_once_from_the_command_line(tiny_bundle: Path, tmp_path: Path) ->
     assert {*refused.values()} == {None}
 
 
-def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle, tmp_path):
     table, output = tmp_path / "listing.csv", tmp_path / "scan.sqlite"
     table.write_bytes(listing(500, 1_000_000))
     given = ("--model", tiny_bundle, "--workers", 1, "--output", output, "--quiet")
@@ -160,7 +160,7 @@ def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
 
 @pytest.mark.parametrize("cases", [CASES, pytest.param(STRESS_CASES, marks=pytest.mark.stress)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows(suffix: str, cases: int, tmp_path: Path) -> None:
+def test_any_bytes_end_in_rows(suffix, cases, tmp_path):
     path = tmp_path / f"a{suffix}"
     bases = [data for name, data in files().items() if name.endswith(suffix)]
 

@@ -1,7 +1,6 @@
 """Which columns hold the images of a listing, and what one cell of them lists."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -34,7 +33,7 @@ from recognizer.scan.tables import images_of_cell
         ("", ""),
     ],
 )
-def test_the_chosen_columns(names: str, expected: str) -> None:
+def test_the_chosen_columns(names, expected):
     chosen = image_columns(tuple(filter(None, names.split(","))))
     assert ",".join(chosen) == expected
 
@@ -66,7 +65,7 @@ def test_the_chosen_columns(names: str, expected: str) -> None:
         (7, [7]),
     ],
 )
-def test_the_images_of_a_cell(cell: Any, images: list[Any] | None) -> None:
+def test_the_images_of_a_cell(cell, images):
     if images is None:
         assert [*images_of_cell(cell)] == re.split(r"[ ,|]+(?=\w+://)", cell)
     else:

@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from unittest.mock import Mock
 
 import fsspec
@@ -46,7 +45,7 @@ def expected(photos: str) -> dict[str, bytes | Reason]:
     return {**found, f"{photos}/big.jpg": Reason.TOO_MANY_BYTES}
 
 
-def test_a_prefix() -> None:
+def test_a_prefix():
     skipped = Skipped()
     assert contents(PHOTOS, skipped=skipped) == expected(PHOTOS)
     assert skipped.other_files == 1
@@ -54,7 +53,7 @@ def test_a_prefix() -> None:
     assert len(contents(BUCKET)) == len(FILES)  # the whole bucket, without the notes
 
 
-def test_a_prefix_of_another_store() -> None:
+def test_a_prefix_of_another_store():
     store = fsspec.filesystem("memory")
     store.pipe({f"/bucket/photos/{name}": data for name, data in FILES.items()})
     assert contents("memory://bucket/photos/") == expected("memory://bucket/photos")
@@ -62,7 +61,7 @@ def test_a_prefix_of_another_store() -> None:
     store.rm("/bucket", recursive=True)
 
 
-def test_single_objects_and_what_is_not_there() -> None:
+def test_single_objects_and_what_is_not_there():
     assert contents(f"{PHOTOS}/b.jpg") == {f"{PHOTOS}/b.jpg": RED}
     assert contents(f"{PHOTOS}/f3a9") == {f"{PHOTOS}/f3a9": GREEN}
     for url in (f"{PHOTOS}/gone.jpg", f"{PHOTOS}/gone"):
@@ -71,13 +70,13 @@ def test_single_objects_and_what_is_not_there() -> None:
         assert contents(url) == {url: Reason.NOT_FOUND}
 
 
-def test_a_list_of_objects() -> None:
+def test_a_list_of_objects():
     names = [f"{PHOTOS}/b.jpg", f"{PHOTOS}/f3a9", f"{PHOTOS}/gone", f"{PHOTOS}/sub/"]
     found = contents("-", stdin=io.BytesIO("\n".join(names).encode()))
     assert list(found.values()) == [RED, GREEN, Reason.NOT_FOUND, GREEN]
 
 
-def test_tables_and_archives_in_a_store(s3: S3Server) -> None:
+def test_tables_and_archives_in_a_store(s3):
     table, gone = f"{BUCKET}/t.csv", f"{BUCKET}/gone.jpg"
     s3.objects["bucket/t.csv"] = f"id,path\n1,photos/b.jpg\n2,{gone}\n".encode()
     assert contents(table) == {f"{PHOTOS}/b.jpg": RED, gone: Reason.NOT_FOUND}
@@ -89,7 +88,7 @@ def test_tables_and_archives_in_a_store(s3: S3Server) -> None:
     assert contents(f"{BUCKET}/gone.csv") == {f"{BUCKET}/gone.csv": Reason.NOT_FOUND}
 
 
-def test_an_end_point_that_is_busy_is_asked_three_times(s3: S3Server) -> None:
+def test_an_end_point_that_is_busy_is_asked_three_times(s3):
     """By one layer alone: fsspec's library does not try again as well."""
     s3.is_busy = True
     for url in ("s3://b/p/", "s3://b/t.csv", "s3://b/t.zip"):
@@ -100,7 +99,7 @@ def test_an_end_point_that_is_busy_is_asked_three_times(s3: S3Server) -> None:
     assert s3.requests == 3
 
 
-def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stores_that_cannot_be_used(monkeypatch):
     for url in ("nonsense://a/b", "s3://a::http://10.0.0.1/a.jpg"):
         with pytest.raises(UsageError, match=url):
             contents(url)
@@ -114,7 +113,7 @@ def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
         contents("gs://bucket/")
 
 
-def test_file_urls_are_paths(tmp_path: Path) -> None:
+def test_file_urls_are_paths(tmp_path):
     path = tmp_path / "a b.jpg"
     path.write_bytes(RED)
     assert contents(path.as_uri()) == {str(path): RED}
@@ -124,9 +123,7 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "sqlite", "ftp"])
-def test_a_password_is_used_and_never_shown(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str
-) -> None:
+def test_a_password_is_used_and_never_shown(monkeypatch, tmp_path, scheme):
     monkeypatch.setattr("fsspec.core.url_to_fs", opened := Mock(side_effect=ValueError("no store")))
     url, shown = (f"{scheme}://user{part}@host:80/a.jpg" for part in (":s3cr:t@word", ""))
     (table := tmp_path / "t.csv").write_text(f"id,url\n1,{url}\n")

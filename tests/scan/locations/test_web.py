@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -86,7 +85,7 @@ def fetch(server: Server, path: str, host: str | None = None) -> bytes | tuple[R
         return refused.reason, refused.detail
 
 
-def test_an_image_of_an_allowed_host_takes_one_request(server: Server) -> None:
+def test_an_image_of_an_allowed_host_takes_one_request(server):
     assert fetch(server, "photo.jpg?size=big&q=a%20b") == PHOTO
     assert server.requests == ["GET /photo.jpg?size=big&q=a%20b"]
     assert fetch(server, "packed") == gzip.compress(PHOTO)  # which could grow without bounds
@@ -106,9 +105,7 @@ def test_an_image_of_an_allowed_host_takes_one_request(server: Server) -> None:
         ("endless", Reason.TOO_MANY_BYTES, "limit 100000"),
     ],
 )
-def test_any_other_answer_is_a_reason(
-    server: Server, path: str, reason: Reason, words: str
-) -> None:
+def test_any_other_answer_is_a_reason(server, path, reason, words):
     answer = fetch(server, path)
     assert isinstance(answer, tuple)
     assert answer[0] is reason, answer
@@ -116,7 +113,7 @@ def test_any_other_answer_is_a_reason(
     assert len(server.requests) == 1
 
 
-def test_a_server_that_never_ends_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_ends_is_left(server, monkeypatch):
     monkeypatch.setattr(stores, "WEB_SECONDS", 0.5)
     assert fetch(server, "drip") == (Reason.READ_ERROR, "no answer in time")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -140,7 +137,7 @@ def test_a_server_that_never_ends_is_left(server: Server, monkeypatch: pytest.Mo
         *("http://127.0.0.1/", "http://localhost:{port}/", "http://", "HTTPS://{port}:{host}"),
     ],
 )
-def test_no_other_host_is_asked(server: Server, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_no_other_host_is_asked(server, monkeypatch, url):
     monkeypatch.setattr("fsspec.filesystem", lambda *_, **__: pytest.fail("a request"))
     url = url.format(host=server.host, port=server.server_port)
     with pytest.raises(Refused) as caught:
@@ -151,9 +148,7 @@ def test_no_other_host_is_asked(server: Server, monkeypatch: pytest.MonkeyPatch,
     assert server.requests == []
 
 
-def test_the_host_is_a_setting_of_the_scans_file(
-    server: Server, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_the_host_is_a_setting_of_the_scans_file(server, tiny_bundle, tmp_path):
     table, output = tmp_path / "t.csv", tmp_path / "scan.sqlite"
     table.write_text(f"id,image\n1,http://{server.host}/photo.jpg\n")
     command = ("scan", table, "--model", tiny_bundle, "--workers", 1, "--output", output)
