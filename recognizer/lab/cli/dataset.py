@@ -180,13 +180,13 @@ def _compare_splits(photos: Sequence[Photo], page: Path | None) -> None:
         found = similar.nearest_pairs(embeddings, [photo.split for photo in photos])
         if page is not None:
             similar.write_pairs(page, photos, found)
-    near = [pair for pair in found if pair.cosine >= similar.COPY_COSINE]
+    near = [pair for pair in found if pair[0] >= similar.COPY_COSINE]
     for cosine, *both in near[:MAX_SHOWN]:
         names = " and ".join(f"{photos[i].path} ({photos[i].split})" for i in both)
         typer.echo(f"Warning: perhaps a crop or a copy (cosine {cosine:.3f}): {shown(names)}")
     if found:
         typer.echo(
-            f"Nearest embeddings across splits: {found[0].cosine:.3f}; {len(near)} of "
+            f"Nearest embeddings across splits: {found[0][0]:.3f}; {len(near)} of "
             f"{similar.COPY_COSINE} and more"
         )
     if page is not None:

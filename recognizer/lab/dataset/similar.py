@@ -6,7 +6,7 @@ that what is found has to be looked at.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,7 @@ _SIDE = 240  # pixels, of a photo in the picture
 _ROWS_AT_ONCE = 1000  # bounds the memory of the comparison
 
 
-class Pair(NamedTuple):
-    """Two photos of different splits, and the cosine of their embeddings."""
-
-    cosine: float
-    first: int
-    second: int
+Pair: TypeAlias = tuple[float, int, int]  # the cosine of two photos, and their numbers
 
 
 def embed_photos(
@@ -62,15 +57,14 @@ def nearest_pairs(embeddings: NDArray[np.float32], parts: Sequence[object]) -> l
         for row, place in enumerate(cosines.argmax(axis=1).tolist(), start):
             if (cosine := float(cosines[row - start, place])) > -1:
                 found[min(row, place), max(row, place)] = cosine
-    return sorted((Pair(cosine, *pair) for pair, cosine in found.items()), reverse=True)
+    return sorted(((cosine, *pair) for pair, cosine in found.items()), reverse=True)
 
 
 def write_pairs(path: Path, photos: Sequence[Photo], pairs: Sequence[Pair]) -> None:
     """Write an HTML page of the closest pairs."""
     shown = [
-        (pair.cosine, [(photo, picture_uri(read_photo(photo, _SIDE), _SIDE)) for photo in both])
-        for pair in pairs[:MAX_PAIRS]
-        for both in [(photos[pair.first], photos[pair.second])]
+        (cosine, [(photos[i], picture_uri(read_photo(photos[i], _SIDE), _SIDE)) for i in both])
+        for cosine, *both in pairs[:MAX_PAIRS]
     ]
     page = render("dataset/similar.html.j2", pairs=shown, count=len(pairs))
     with replacing(path) as partial:

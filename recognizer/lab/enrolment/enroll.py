@@ -40,8 +40,6 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
                 f"{name} is a label of the kind {known.labels[name].kind}: only products are "
                 "enrolled"
             )
-        if hint is not None or family not in {None, known.labels[name].family}:
-            raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
     if hint is None:
         raise UsageError(

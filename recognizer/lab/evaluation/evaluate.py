@@ -42,11 +42,6 @@ ANY_PRODUCT = "any product"  # the name of the target that stands for all produc
 
 ONE_QUALITY = f"a short side of at most {ONE_SIDE} pixels, JPEG quality {ONE_JPEG_QUALITY}"
 
-_HINTS = {
-    "test": ": give --split all if training saw none of these",
-    "validation": ": hold some out with `recognizer dataset split --validation`",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
@@ -88,7 +83,8 @@ def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
     """Return the photos of a split, or of ``all``; none is a DatasetError."""
     chosen = [p for p in photos if split in {p.split, "all"}]
     if not chosen:
-        raise DatasetError(f"no photos in the split {split!r}{_HINTS.get(split, '')}")
+        advice = "`recognizer dataset split` makes one; or give --split all"
+        raise DatasetError(f"no photos in the split {split!r}: {advice}")
     return chosen
 
 

@@ -245,11 +245,9 @@ class Reporter:
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
     """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
     backbone: Any = network.backbone
-    if (count := config.freeze_stages) > len(backbone.blocks):
-        raise TrainingError(
-            f"freeze_stages = {count}: the backbone has {len(backbone.blocks)} stages"
-        )
-    for part in (backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]) if count else ():
+    if (count := config.freeze_stages) > len(stages := getattr(backbone, "blocks", ())):
+        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
+    for part in (backbone.conv_stem, backbone.bn1, *stages[:count]) if count else ():
         part.requires_grad_(False)
     rate, decay = config.learning_rate, config.weight_decay
     rates = ((network.backbone, rate * config.backbone_rate), (network.head, rate))

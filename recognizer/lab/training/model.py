@@ -6,6 +6,7 @@ Batch normalisation keeps its first statistics, and is folded into the convoluti
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -42,6 +43,7 @@ class ProductNetwork(nn.Module):
     def __init__(self, backbone: Any, labels: int, *, is_root: bool) -> None:
         super().__init__()
         self.backbone, self.is_root = backbone, is_root
+        self.normalize: nn.Module = nn.Identity()
         self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -58,7 +60,8 @@ class ProductNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
-        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float()).float()
+        pixels = self.normalize(images.permute(0, 3, 1, 2).float())
+        features = self.backbone.forward_features(pixels).float()
         if self.is_root:
             roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
             features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
@@ -76,18 +79,35 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     backbone = build_backbone(config)
     # timm keeps these on every model.
     mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
-    fold_normalization(backbone.conv_stem, backbone.bn1, mean, std)
+    if is_folded := hasattr(backbone, "conv_stem"):
+        fold_normalization(backbone.conv_stem, backbone.bn1, mean, std)
     fold_batch_norm(backbone.eval())
     load_parent(backbone, config)
     keep_depthwise_exact(backbone)
-    if is_root := config.pooling == "sqrt_mean":
-        size = config.input_size
-        ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
-        with torch.no_grad():
-            if backbone.forward_features(ramp).min() < 0:
+    size, is_root = config.input_size, config.pooling == "sqrt_mean"
+    with torch.no_grad(), suppress(AssertionError):  # of a size that a transformer does not take
+        features = backbone.forward_features(
+            torch.linspace(-2, 2, 3 * size**2).view(1, 3, size, -1)
+        )
+        if features.ndim == 4 and features.shape[1] == backbone.num_features:
+            if is_root and features.min() < 0:
                 what = f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative'
                 raise TrainingError(f'{what}; set "mean"')
-    return ProductNetwork(backbone, labels, is_root=is_root)
+            network = ProductNetwork(backbone, labels, is_root=is_root)
+            if not is_folded:
+                network.normalize = normalization(mean, std)
+            return network
+    raise TrainingError(
+        f"backbone {config.backbone!r} is not supported: its features are no maps (N, channels, h, "
+        "w), as those of EfficientNet, MobileNet, ResNet, ConvNeXt and RegNet are"
+    )
+
+
+def normalization(mean: Sequence[float], std: Sequence[float]) -> nn.BatchNorm2d:
+    """Return the layer that normalises pixels of 0 to 255, for networks without a stem to fold."""
+    layer = nn.BatchNorm2d(3, eps=0, affine=False).eval()
+    layer.running_mean, layer.running_var = 255 * torch.tensor(mean), (255 * torch.tensor(std)) ** 2
+    return layer
 
 
 def fold_normalization(

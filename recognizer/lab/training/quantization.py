@@ -82,7 +82,10 @@ def _feed_pixels_directly(model: onnx.ModelProto) -> None:
 
     for transpose in takers(graph.input[0].name):
         for cast in takers(transpose.output[0]):
-            for quantizer in takers(cast.output[0]):
+            quantizers = takers(cast.output[0])
+            if any(node.op_type != "QuantizeLinear" for node in quantizers):
+                continue  # the network normalises pixels itself
+            for quantizer in quantizers:
                 for dequantizer in takers(quantizer.output[0]):
                     dequantizer.input[:] = [transpose.output[0], scale.name, zero.name]
                 graph.node.remove(quantizer)

@@ -174,16 +174,9 @@ def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: Traini
 
 def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:
     try:
-        found = timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
-    stem, norm = (getattr(found, name, None) for name in ("conv_stem", "bn1"))
-    if not (isinstance(stem, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
-        raise TrainingError(
-            f"backbone {config.backbone!r} is not supported: take an EfficientNet or a MobileNet, "
-            "such as tf_efficientnet_lite0, tf_efficientnetv2_b0 or mobilenetv3_large_100"
-        )
-    return found
 
 
 def _from_hub(config: TrainingConfig) -> Any:

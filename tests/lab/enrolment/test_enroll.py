@@ -167,15 +167,6 @@ def with_bank(folder: Path, output: Path, bank: NegativeBank | None) -> Recogniz
     return Recognizer.load(output, threads=1)
 
 
-def test_negatives_of_one_source_are_left_out_one_by_one(
-    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
-    bank = read_negatives(parent.bundle)
-    bank = replace(bank, sources=np.zeros_like(bank.sources))
-    one = with_bank(parent.bundle.path, tmp_path / "one-v1", bank)
-    assert enroll(one, RHINO, write_photos("blue", 4)).evidence.recall[0.01].count == 4
-
-
 def test_an_enrolled_bundle_remembers_its_photos_and_takes_another_product(
     enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
@@ -308,8 +299,6 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         ("New Thing", None, "x", "snake_case"),
         ("new_thing", "ivry", "x", "unknown family 'ivry' .did you mean ivory"),
         ("ivory_raw", None, None, "tiny-v1 knows ivory_raw"),
-        ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
-        ("rhino_horn", None, "gray", "are for a new name"),
         ("new_thing", None, " ", "must be text"),
     ],
 )

@@ -15,13 +15,6 @@ from recognizer.model.description import Estimate
 from recognizer.taxonomy import load_taxonomy
 
 
-@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
-def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
-    scores: np.ndarray, rate: float
-) -> None:
-    assert (scores > threshold_at_fpr(scores, rate)).sum() <= rate * len(scores) + 1e-6
-
-
 @st.composite
 def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     """Truth with both kinds, and scores in few steps, so that there are ties."""

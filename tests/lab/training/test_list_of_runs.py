@@ -29,7 +29,7 @@ def test_runs_are_listed(
     assert first["recipe"] == "wildlife: test_efficientnet at 32, frozen"
     assert second["recipe"] == "wildlife: test_efficientnet at 32, 80 photos"
     assert "(" in first["recall"]
-    assert (second["recall"], second["took"]) == ("-", "-")  # not finished
+    assert (second["recall"], second["finished"]) == ("-", "-")  # not finished
     assert "2 runs" in (shown := succeed("runs").stdout)
     assert "test_efficientnet" in shown
     assert "missing" in refuse("runs", "runs/a", "runs/b", "missing").stderr

@@ -1,5 +1,7 @@
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -14,6 +16,8 @@ from recognizer.lab.training.model import (
     fold_normalization,
     keep_depthwise_exact,
 )
+from recognizer.lab.training.onnx_export import export_fp32
+from recognizer.lab.training.quantization import quantize, run_file
 from tests.lab.training.conftest import small_config
 
 
@@ -28,6 +32,25 @@ def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
         before = norm(stem(normal))
         fold_normalization(stem, norm, mean, std)
         assert torch.allclose(before, norm(stem(pixels)), atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_other_networks_normalise_pixels_themselves(backbone: str, tmp_path: Path) -> None:
+    network = build_network(small_config(backbone=backbone), 3).eval()
+    plain = timm.create_model(backbone, num_classes=0).eval()
+    plain.load_state_dict(network.backbone.state_dict())
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    about = plain.default_cfg
+    with torch.no_grad():
+        features = plain.forward_features(normalize(pixels, about["mean"], about["std"]))
+        found = network(torch.from_numpy(images)).embedding
+    assert torch.allclose(features.mean(dim=(2, 3)), found, atol=1e-4)
+    export_fp32(network, 32, tmp_path / "model.onnx")
+    exported = run_file(tmp_path / "model.onnx", images, "embedding")
+    assert np.allclose(exported, found.numpy(), atol=1e-4)
+    quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", images)
+    assert run_file(tmp_path / "int8.onnx", images, "embedding").shape == exported.shape
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_efficientnet"])
@@ -50,8 +73,7 @@ def test_folding_batch_normalization_changes_nothing(backbone: str) -> None:
     ("changes", "words"),
     [
         ({"backbone": "test_efficientnet3000"}, "Unknown model"),
-        ({"backbone": "test_vit"}, "'test_vit' is not supported: take an EfficientNet"),
-        ({"backbone": "test_resnet"}, "'test_resnet' is not supported"),
+        ({"backbone": "test_vit"}, "'test_vit' is not supported: its features are no maps"),
         ({"pooling": "sqrt_mean"}, "features of 'test_efficientnet' may be negative"),
     ],
 )
