@@ -36,7 +36,7 @@ def make_uploads() -> dict[str, bytes]:
     samples = sorted(SAMPLES.glob("*.jpg"))
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
-        for path in make_photos(photos, samples, SIZE, len(samples), progressive=False):
+        for path in make_photos(photos, samples, SIZE, len(samples)):
             recognizer.predict(data := path.read_bytes())
             began = time.process_time()
             recognizer.predict(data)

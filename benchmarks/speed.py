@@ -1,23 +1,20 @@
 """How fast the recognizer is on this machine, beside the loops that people write by hand.
 
-    python -m benchmarks.speed --data DATA --photos 200 --markdown docs/speed.md
-    python -m benchmarks.speed --bundle wildlife-v7 --bundle bundles/own-v1   # both in one run
+    python -m benchmarks.speed --data DATA --markdown docs/speed.md
 
-A cascade takes longer for what it suspects, which is most of the sample images: with ``--data`` it
-gets photos of a test split without a product. It takes some minutes, in which nothing else should
-run. Each measurement runs in a process of its own, so that its memory is its own; scans run by the
-command line, as a user starts them.
+With ``--data``, the photos are those of its training split: 90 % ordinary ones, 8 % look-alikes and
+animals, 2 % products, all different, enlarged with noise. Without, they are the sample renderings,
+of which nearly all look like products. Figures are CPU time, which a busy machine changes least,
+and rates. Each loop runs in processes of its own; scans run by the command line.
 """
 
 import argparse
 import importlib.metadata
-import itertools
 import json
 import os
 import platform
-import re
+import resource
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,47 +22,54 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from importlib.util import find_spec
+from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 import onnxruntime
+import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, UsageError
-from recognizer.imaging import model_input, perceptual_hash
+from recognizer.imaging import DETAIL_SIDE, Limits, LoadedImage, load_image, model_input
+from recognizer.imaging.sources import read_path
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
-from recognizer.model.session import open_session
 from recognizer.scan.machine import available_cpus, cpu_name, worker_count
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Figures: TypeAlias = dict[str, float]
+Photos: TypeAlias = dict[str, list[Path]]
+Loop: TypeAlias = tuple[list[float], float]
 
 SAMPLES = Path(__file__).parents[1] / "datasets" / "samples"
-MIN_IMAGES = 2000
-"""With fewer, the start of a scan hides its rate: 256 gave more than its stages allow."""
-
-MAX_LOAD = 0.2  # more processes that run already, and figures are not those of the machine
+SIZE, LARGE = (1600, 1200), (4000, 3000)
 BYTES_PER_PIXEL = 0.2  # of a photo as platforms keep it: 384 kB at 1600x1200
+SHARES = {"ordinary": 0.9, "look-alikes": 0.08, "products": 0.02}
+"""The shares of a marketplace's photos; animals count as look-alikes."""
+MAX_LOAD = 0.2  # more processes that run already, and rates are not those of the machine
+
 _NOISE_STEPS = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0)  # standard deviations, of 255
-_IMAGES_PER_WORKER = 64  # a multiple of what is given to a worker at once
-_LOOK_SECONDS = 0.5  # at the memory of a scan, which costs its workers a moment
-_CALLS = 3  # for each photo, of which the median counts
-_TORCH_BATCH, _TORCH_BATCHES = 32, 5  # batches of each worker; the first does not count
+_PROFILED, _LARGE, _COLLAGES = 40, 6, 4  # photos in a column of the profile, at most
+_GROUPS = {"other": "ordinary", "product": "products"}  # kinds; all else is a look-alike
+_CALLS = 3  # for each photo, of which the fastest counts
 _PACKAGES = ("onnxruntime", "simplejpeg", "numpy", "torch", "timm")
 
 
 def make_photos(
-    folder: Path, originals: Sequence[Path], size: tuple[int, int], count: int, *, progressive: bool
+    folder: Path, originals: Sequence[Path], size: tuple[int, int], count: int
 ) -> list[Path]:
     """Write images, enlarged, with the noise of a camera: the same ones everywhere.
 
@@ -74,21 +78,61 @@ def make_photos(
     """
     folder.mkdir(parents=True)
     paths = []
-    for number, original in zip(range(count), itertools.cycle(originals)):
+    for number, original in zip(range(count), cycle(originals)):
         image = np.asarray(Image.open(original).convert("RGB"))
         large = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-        drawn = np.asarray(np.random.default_rng(number).standard_normal(large.shape), np.float32)
+        drawn = np.random.default_rng(number).standard_normal(large.shape, np.float32)
         # A camera's noise is smoothed by its own processing, and mostly of brightness.
         grain = np.asarray(cv2.GaussianBlur(drawn, (3, 3), 0.6), np.float32)
         grain = 0.7 * grain.mean(axis=2, keepdims=True) * np.sqrt(3) + 0.3 * grain
         path = folder / f"{number:04}.jpg"
         for deviation in _NOISE_STEPS:
             noisy = np.clip(large + deviation * grain, 0, 255).astype(np.uint8)
-            Image.fromarray(noisy).save(path, quality=85, progressive=progressive)
+            Image.fromarray(noisy).save(path, quality=85)
             if path.stat().st_size >= BYTES_PER_PIXEL * size[0] * size[1]:
                 break
         paths.append(path)
     return paths
+
+
+def make_collage(path: Path, photos: Sequence[Path]) -> Path:
+    """Write a collage of nine photos, on white."""
+    page = Image.new("RGB", SIZE, "white")
+    wide, high = (side // 3 for side in SIZE)
+    for number, photo in zip(range(9), cycle(photos)):
+        field = Image.open(photo).resize((wide - 10, high - 10))
+        page.paste(field, (number % 3 * wide + 5, number // 3 * high + 5))
+    page.save(path, quality=85)
+    return path
+
+
+def make_groups(data: Path | None, folder: Path, count: int) -> tuple[list[Path], Photos]:
+    """Return the photos of a marketplace, ``count`` or as many as there are, and those by kind."""
+    if data is None:
+        samples = json.loads((SAMPLES / "samples.json").read_text("utf-8"))
+        found = [(entry["kind"], SAMPLES / entry["file"]) for entry in samples]
+    else:
+        photos = [photo for photo in load_data([data]) if photo.split == "train"]
+        found = [(str(p.taxonomy.labels[p.label].kind), p.path) for p in photos]
+    order = np.random.default_rng(1).permutation(len(found))
+    originals: Photos = {name: [] for name in SHARES}
+    for kind, path in (found[place] for place in order):
+        originals[_GROUPS.get(kind, "look-alikes")].append(path)
+    mix, kinds = list[Path](), Photos()
+    for name, share in SHARES.items():
+        if here := originals[name]:
+            wanted = max(1, round(share * count))
+            most = min(len(here), max(wanted, min(count, _PROFILED)))
+            made = make_photos(folder / name, here, SIZE, most)
+            mix += made[:wanted]
+            kinds[name] = made[:_PROFILED]
+    if not mix:
+        raise UsageError(f"{data} has no photos of the split train")
+    plain, products = next(iter(kinds.values())), [*kinds.values()][-1]
+    large = make_photos(folder / "large", plain, LARGE, min(_LARGE, count))
+    starts = range(min(_COLLAGES, count))
+    collages = [make_collage(folder / f"{at}.jpg", products[9 * at :] + products) for at in starts]
+    return mix, {**kinds, "12 megapixels": large, "collages of nine": collages}
 
 
 def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -97,232 +141,227 @@ def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
         return pool.submit(function, *args, **kwargs).result()
 
 
-def stages(bundle: Bundle, photos: Sequence[Path]) -> Figures:
-    """Return the seconds that a photo takes in each stage on one CPU, one by one as in a scan."""
+def profile(bundle: Bundle, kinds: Photos) -> dict[str, Figures]:
+    """Return the CPU milliseconds that a photo of each kind takes in each stage, one by one."""
     recognizer = Recognizer(bundle, threads=1)
-    session, _ = open_session(bundle, "cpu", 1, False)
-    data = [path.read_bytes() for path in photos]
-    frames = [recognizer.load_image(image).frames[0].rgb for image in data]
-    inputs = [model_input(frame, bundle.input.size)[None] for frame in frames]
-    return {
-        "decode": _seconds(recognizer.load_image, data),
-        "resize": _seconds(lambda frame: model_input(frame, bundle.input.size), frames),
-        "infer": _seconds(lambda image: session.run(["scores", "maps"], {"images": image}), inputs),
-        "hash": _seconds(perceptual_hash, frames),
-    }
+    without_tta = Recognizer(replace(bundle, tta_threshold=1.0), threads=1)
+    size, outputs = bundle.input.size, ["scores", "maps"]
+    load = partial(load_image, min_side=min(size, DETAIL_SIDE), sha256="0" * 64)
+    found, first = dict[str, Figures](), 0.0
+    for kind, paths in kinds.items():
+        data = [path.read_bytes() for path in paths]
+        decode = _spent(partial(simplejpeg.decode_jpeg, fastupsample=True), data)
+        reduced, with_parts = _spent(load, data), _spent(partial(load, parts=True), data)
+        images = [load(one, parts=True) for one in data]
+        inputs = [_inputs(image, size) for image in images]
+        passed = _spent(recognizer.features, inputs)
+        once = _spent(lambda image: without_tta.score_loaded([image], outputs), images)
+        scored = _spent(lambda image: recognizer.score_loaded([image], outputs), images)
+        predictions = [one.prediction for one in recognizer.score_loaded(images)]
+        views = np.array([len(image.views) for image in images])
+        first = first or float(np.quantile(passed / views, 0.1))  # of what goes no further
+        spent = {
+            "read, sha256": _spent(lambda path: sha256(read_path(path, Limits())), paths),
+            "decode": decode,
+            "reduce": reduced - decode,
+            "find parts": with_parts - reduced,
+            "model input": (prepared := _spent(partial(_inputs, size=size), images)),
+            "first network": first * views,
+            "later networks": passed - first * views,
+            "TTA": scored - once,
+            "hash, calibration": once - passed - prepared,
+            "decision": _spent(recognizer.decide, predictions),
+        }
+        means = {name: 1000 * float(seconds.mean()) for name, seconds in spent.items()}
+        goes_on = float((passed > 1.5 * first * views).mean())
+        found[kind] = {**means, "**all**": sum(means.values())}
+        found[kind] |= {"views": float(views.mean()), "photos that go on, %": 100 * goes_on}
+    return found
 
 
-def scan_rate(bundle: Bundle, photos: Sequence[Path], images: int, workers: int) -> Figures:
-    """Return the steady rate of a scan, and the most memory in bytes that a worker held.
+def _inputs(image: LoadedImage, size: int) -> list[NDArray[np.uint8]]:
+    return [model_input(view.rgb, size) for view in image.views]
+
+
+def _spent(function: Callable[[T], object], values: Sequence[T]) -> NDArray[np.float64]:
+    """Return the CPU seconds of a call for each value."""
+    function(values[0])
+    taken = np.empty((_CALLS, len(values)))
+    for call, place in np.ndindex(taken.shape):
+        began = time.process_time()
+        function(values[place])
+        taken[call, place] = time.process_time() - began
+    return np.asarray(taken.min(axis=0))
+
+
+# --- loops over photos, as people write them ------------------------------------------------------
+
+Score: TypeAlias = Callable[[Path], object]
+
+
+def decoding(_: Bundle) -> Score:
+    """Decode with simplejpeg, and nothing else."""
+    return lambda path: simplejpeg.decode_jpeg(path.read_bytes())
+
+
+def predicting(bundle: Bundle) -> Score:
+    """Predict with the recognizer."""
+    recognizer = Recognizer(bundle, threads=1)
+    return recognizer.predict
+
+
+def pillow_draft(bundle: Bundle) -> Score:
+    """Decode with Pillow at a fraction of the size, and run the same networks by onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(bundle.path / MODEL_FILE), options)
+    size = (bundle.input.size, bundle.input.size)
+
+    def score(path: Path) -> object:
+        with Image.open(path) as image:
+            image.draft("RGB", size)
+            pixels = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        return session.run(["scores"], {"images": np.asarray(pixels)[None]})
+
+    return score
+
+
+def torch_and_timm(bundle: Bundle) -> Score:
+    """Decode with Pillow, and run timm's first network in fp32; random weights cost the same."""
+    import timm  # noqa: PLC0415 - an extra
+    import torch  # noqa: PLC0415
+    from torchvision import transforms  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    backbone = (bundle.model.backbone or "").split()[0].rstrip(",")
+    network = timm.create_model(backbone, pretrained=False, num_classes=len(bundle.labels)).eval()
+    steps = (transforms.Resize((bundle.input.size,) * 2), transforms.ToTensor())
+    prepare = transforms.Compose([*steps, transforms.Normalize([0.5] * 3, [0.5] * 3)])
+
+    def score(path: Path) -> object:
+        with torch.inference_mode(), Image.open(path) as image:
+            return network(prepare(image.convert("RGB"))[None]).softmax(1).numpy()
+
+    return score
+
+
+def loop(make: Callable[[Bundle], Score], bundle: Bundle, photos: Sequence[Path]) -> Loop:
+    """Return the CPU seconds of each photo, and the seconds of all of them together."""
+    score = make(bundle)
+    score(photos[0])
+    spent, began = [], time.perf_counter()
+    for path in photos:
+        before = time.process_time()
+        score(path)
+        spent.append(time.process_time() - before)
+    return spent, time.perf_counter() - began
+
+
+def at_once(make: Callable[[Bundle], Score], bundle: Bundle, photos: list[Path]) -> list[Loop]:
+    """Run a loop over the photos in a process for each CPU, all at the same time."""
+    count = available_cpus()
+    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+        return [*pool.map(loop, [make] * count, [bundle] * count, [photos] * count)]
+
+
+def scan(bundle: Bundle, photos: Sequence[Path], images: int, workers: int) -> Figures:
+    """Return the CPU milliseconds of a photo in a scan, and photos a second.
 
     A long scan and one of a fourth of the images are made; their difference is free of the start
     and the end of the processes. The photos are given again and again, as images of other listings.
     """
-    unit = workers * _IMAGES_PER_WORKER
-    units = max(4, -(-images // unit))
-    few, many = unit * (units // 4), unit * units
-    held: Figures = {}
-    short, long = (scan_seconds(bundle, photos, count, workers, held) for count in (few, many))
-    if long <= short:
-        raise UsageError(f"{many} images are too few to measure a scan: give more with --images")
-    return {"rate": (many - few) / (long - short), **held}
+    few, many = (scan_seconds(bundle, photos, count, workers) for count in (images // 4, images))
+    cpu, wall = (long - short for short, long in zip(few, many, strict=True))
+    count = images - images // 4
+    if min(cpu, wall) <= 0:
+        raise UsageError(f"{images} images are too few to measure a scan: give more with --images")
+    return {"ms": 1000 * cpu / count, "rate": count / wall}
 
 
 def scan_seconds(
-    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, held: Figures
-) -> float:
-    """Return the seconds that ``recognizer scan`` takes for ``count`` images."""
+    bundle: Bundle, photos: Sequence[Path], count: int, workers: int
+) -> tuple[float, float]:
+    """Return the CPU and wall seconds that ``recognizer scan`` takes for ``count`` images."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "images.csv"
-        rows = (f"{photos[n % len(photos)]},{n}\n" for n in range(count))
+        rows = (f"{path},{n}\n" for n, path in enumerate(islice(cycle(photos), count)))
         table.write_text("".join(["image,listing\n", *rows]), encoding="utf-8")
-        command = [sys.executable, "-m", "recognizer", "scan", str(table), "--quiet"]
-        command += ["--output", f"{folder}/scan.sqlite", "--model", str(bundle.path)]
-        # The table lies elsewhere than the photos.
-        command += ["--workers", str(workers), "--image-root", str(photos[0].parent)]
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
-        while process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOK_SECONDS)
-            with suppress(OSError, ValueError):
-                _look(process.pid, held)
-        if process.returncode:
-            raise UsageError(f"the scan ended with {process.returncode}")
-        return time.perf_counter() - began
+        roots = os.path.commonpath([path.parent for path in photos])  # the table lies elsewhere
+        arguments = ["--output", f"{folder}/scan.sqlite", "--model", str(bundle.path)]
+        arguments += ["--workers", str(workers), "--image-root", roots, "--quiet"]
+        return run("-m", "recognizer", "scan", str(table), *arguments)
 
 
-def _look(pid: int, held: Figures) -> None:
-    """Look at the memory of the workers of a scan (Linux)."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        text = Path(f"/proc/{child}/smaps_rollup").read_text(encoding="ascii")
-        for kind, kilobytes in re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.MULTILINE):
-            held[kind] = max(held.get(kind, 0.0), 1024.0 * int(kilobytes))
+def run(*arguments: str) -> tuple[float, float]:
+    """Return the CPU and wall seconds of Python with these arguments, and of its children."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise UsageError(f"{shlex.join(arguments)}: {done.stderr.decode()[-300:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.perf_counter() - began
 
 
-def single(bundle: Bundle, photos: Sequence[Path]) -> float:
-    """Return the seconds that one photo takes, from bytes to the prediction, on one CPU."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    return _seconds(Recognizer(bundle, threads=1).predict, [path.read_bytes() for path in photos])
+_ONE_PREDICTION = (
+    "import sys; from pathlib import Path; from recognizer import Recognizer;"
+    "print(Recognizer.load(sys.argv[1], threads=1).predict(Path(sys.argv[2])).status)"
+)
 
 
-def first_prediction(bundle: Bundle, photo: Path) -> float:
-    """Return the seconds from the start of a new process to its end, with one prediction in it."""
-    environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
-    code = (
-        "import sys; from pathlib import Path; from recognizer import Recognizer;"
-        "print(Recognizer.load(sys.argv[1]).predict(Path(sys.argv[2])).status)"
+def measure(options: argparse.Namespace, bundle: Bundle, folder: Path) -> Iterator[str]:
+    """Measure everything, and yield the lines of the tables."""
+    mix, kinds = make_groups(options.data, folder, options.photos)
+    yield from table(
+        f"CPU ms a photo, by stage ({bundle.title})", in_new_process(profile, bundle, kinds)
     )
-    command = [sys.executable, "-c", code, str(bundle.path), str(photo)]
-
-    def start(_: int) -> None:
-        subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603
-
-    return _seconds(start, range(2))
-
-
-def _seconds(function: Callable[[T], object], values: Sequence[T]) -> float:
-    """Return the mean over the values; of calls the median, as the system does other things too."""
-    function(values[0])
-    taken = np.empty((_CALLS, len(values)))
-    for place in np.ndindex(taken.shape):
-        began = time.perf_counter()
-        function(values[place[1]])
-        taken[place] = time.perf_counter() - began
-    return float(np.median(taken, axis=0).mean())
-
-
-def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> float:
-    """Return the rate of one process in which Pillow decodes and onnxruntime scores, one by one.
-
-    It runs the same model file, and onnxruntime uses as many threads as it likes.
-    """
-    session = onnxruntime.InferenceSession(str(bundle.path / MODEL_FILE))
-    size = (bundle.input.size, bundle.input.size)
-    began = 0.0
-    for path in [photos[0], *photos]:  # the first call does not count
-        image = Image.open(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        session.run(None, {"images": np.asarray(image)[None]})
-        began = began or time.perf_counter()
-    return len(photos) / (time.perf_counter() - began)
-
-
-def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> float:
-    """Return the steady rate of timm's network, in fp32, fed by a DataLoader with workers.
-
-    The weights are random: they cost as much as trained ones.
-    """
-    import timm  # noqa: PLC0415 - an extra
-    import torch  # noqa: PLC0415
-    from torch.utils.data import DataLoader  # noqa: PLC0415
-
-    network = timm.create_model(
-        bundle.model.backbone or "", pretrained=False, num_classes=len(bundle.labels)
-    ).eval()
-    count = workers * _TORCH_BATCHES * _TORCH_BATCH
-    given: Any = list(itertools.islice(itertools.cycle(photos), count))
-    prepare = partial(_batch, size=bundle.input.size)
-    loader = DataLoader(given, _TORCH_BATCH, num_workers=workers, collate_fn=prepare)
-    done, began = 0, 0.0
-    with torch.inference_mode():
-        for number, batch in enumerate(loader, 1):
-            network(batch).softmax(1).numpy()
-            # A batch of each worker is there: starting them does not count against the loop.
-            if number == workers:
-                began = time.perf_counter()
-            done += len(batch) if number > workers else 0
-    return done / (time.perf_counter() - began)
-
-
-def _batch(paths: Sequence[Path], size: int) -> Any:
-    """Prepare images as torch's documentation shows it."""
-    import torch  # noqa: PLC0415 - an extra
-    from torchvision import transforms  # noqa: PLC0415
-
-    steps = (transforms.Resize((size, size)), transforms.ToTensor())
-    prepare = transforms.Compose([*steps, transforms.Normalize([0.5] * 3, [0.5] * 3)])
-    return torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
-
-
-def make_kinds(options: argparse.Namespace, folder: Path) -> dict[str, list[Path]]:
-    """Write the photos to measure, of each size, baseline and progressive."""
-    originals = sorted(SAMPLES.glob("*.jpg"))
-    if options.data:
-        held = [p for p in load_data([options.data]) if p.split == "test" and not p.is_product]
-        order = np.random.default_rng(1).permutation(len(held))
-        originals = [held[place].path for place in order]
-    kinds = {}
-    for size, progressive in itertools.product(options.size, (False, True)):
-        kind = f"{size[0]}x{size[1]} {'progressive' if progressive else 'baseline'}"
-        kinds[kind] = make_photos(
-            folder / kind, originals, size, options.photos, progressive=progressive
-        )
-    return kinds
-
-
-def measure(options: argparse.Namespace, kinds: dict[str, list[Path]]) -> dict[str, Figures]:
-    """Measure everything once: the figures of each kind of photo with each bundle."""
-    workers, cpus = worker_count(options.workers), available_cpus()
-    found: dict[str, Figures] = {}
-    bundles = [load_bundle(name) for name in options.bundle or [None]]
-    for kind, photos in kinds.items():
-        peers: Figures = {}
-        if options.peers and all(map(find_spec, ("torch", "torchvision", "timm"))):
-            peers["torch, timm and a DataLoader"] = in_new_process(
-                torch_and_timm, bundles[0], photos, cpus
-            )
-        for bundle in bundles:
-            print(f"{kind}, {bundle.title}", file=sys.stderr)
-            if options.peers:
-                peers["Pillow and onnxruntime"] = in_new_process(
-                    pillow_and_onnxruntime, bundle, photos
-                )
-            spent = in_new_process(stages, bundle, photos)
-            scan = in_new_process(scan_rate, bundle, photos, options.images, workers)
-            found[f"{kind}, {bundle.title}"] = {
-                "kB": statistics.fmean(path.stat().st_size for path in photos) / 1000,
-                **_figures(spent, scan, peers, min(workers, cpus)),
-                "one photo from bytes, ms": 1000 * in_new_process(single, bundle, photos),
-                "first prediction of a process, ms": 1000 * first_prediction(bundle, photos[0]),
-            }
-    return found
-
-
-def _figures(spent: Figures, scan: Figures, peers: Figures, cpus: int) -> Figures:
-    """Return stages in milliseconds, and the rate of a scan beside what bounds it."""
-    rate = scan["rate"]
-    return {
-        **{f"{name}, ms": 1000 * seconds for name, seconds in spent.items()},
-        "scan, photos/s": rate,
-        "scan / decoding alone": rate * spent["decode"] / cpus,
-        "scan / roofline of the stages": rate * sum(spent.values()) / cpus,
-        **{f"scan / {name}": rate / other for name, other in peers.items()},
-        "CPU-hours for a million photos": 1e6 / rate * cpus / 3600,
-        **{
-            words: scan[kind] / 1e6
-            for kind, words in (("Rss", "memory of a worker, MB"), ("Pss", "without shares, MB"))
-            if kind in scan
-        },
+    yield ""
+    loops = {
+        "decoding alone": decoding,
+        "`predict` in a loop": predicting,
+        "Pillow's `draft` and onnxruntime, the same networks": pillow_draft,
+        "torch and timm, its first network": torch_and_timm,
     }
+    if not all(map(find_spec, ("torch", "torchvision", "timm"))):
+        del loops["torch and timm, its first network"]
+    found = {"`recognizer scan`": scan(bundle, mix, options.images, worker_count(options.workers))}
+    for name, make in loops.items():
+        ran = at_once(make, bundle, mix)
+        spent = 1000 * np.array([cpu for times, _ in ran for cpu in times])
+        rate = sum(len(mix) / wall for _, wall in ran)
+        found[name] = {"ms": spent.mean(), "rate": rate, "p50": np.quantile(spent, 0.5)}
+        found[name]["p95"] = np.quantile(spent, 0.95)
+    alone = found["decoding alone"]["ms"]
+    rows = {
+        name: {
+            "CPU ms, mean": figures["ms"],
+            "decoding alone / it": alone / figures["ms"],
+            "photos/s, all CPUs": figures["rate"],
+            **{f"CPU ms, {q}": figures[q] for q in ("p50", "p95") if q in figures},
+        }
+        for name, figures in found.items()
+    }
+    yield from table(f"{len(mix)} photos of a marketplace, {SIZE[0]}x{SIZE[1]}", rows, by_row=True)
+    starts = {
+        "import, load, first prediction": ("-c", _ONE_PREDICTION, str(bundle.path), str(mix[0])),
+        "`recognizer scan --help`": ("-m", "recognizer", "scan", "--help"),
+    }
+    yield ""
+    for name, arguments in starts.items():
+        yield f"- {name}: {1000 * min(run(*arguments)[0] for _ in range(_CALLS)):.0f} ms of CPU"
 
 
-def table(rounds: Sequence[dict[str, Figures]]) -> Iterator[str]:
-    """Yield a table in Markdown: the median of the rounds, and their spread."""
-    kinds = list(rounds[0])
-    yield f"| | {' | '.join(kinds)} |"
-    yield f"|---|{'---|' * len(kinds)}"
-    for name in dict.fromkeys(name for one in rounds for found in one.values() for name in found):
-        cells = [[one[kind][name] for one in rounds if name in one[kind]] for kind in kinds]
-        yield f"| {name} | {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    middle = statistics.median(values)
-    low, high = (f"{value:.3g}" for value in (min(values), max(values)))
-    return f"{middle:.3g}" + (f" ({low} to {high})" if low != high else "")
+def table(title: str, found: dict[str, Figures], *, by_row: bool = False) -> Iterator[str]:
+    """Yield a table in Markdown; each key of ``found`` is a column, or with ``by_row`` a row."""
+    names = dict.fromkeys(name for figures in found.values() for name in figures)
+    rows, columns = (found, names) if by_row else (names, found)
+    yield f"| {title} | {' | '.join(columns)} |"
+    yield f"|---|{'--:|' * len(columns)}"
+    for row in rows:
+        pairs = ((row, column) if by_row else (column, row) for column in columns)
+        values = (found[key].get(name) for key, name in pairs)
+        cells = ("" if value is None else f"{value:.3g}" for value in values)
+        yield f"| {row} | {' | '.join(cells)} |"
 
 
 def machine() -> str:
@@ -350,43 +389,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the stages, whole scans, and the loops that people write by hand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=main.__doc__)
     add = parser.add_argument
-    add("--bundle", "-b", action="append", help="a bundle; may be repeated; default: the released")
-    add("--size", type=_size, action="append", metavar="WxH", help="of the photos; 1600x1200")
-    add("--data", type=Path, help="enlarge photos of its test split, instead of the samples")
-    add("--photos", type=int, default=48, help="photos of each kind; default: 48")
-    add("--images", type=int, default=2048, help="images that a scan is measured over; 2048")
+    add("--bundle", "-b", help="a bundle: a folder or a name; default: the released one")
+    add("--data", type=Path, help="photos of its training split, instead of the samples")
+    add("--photos", type=int, default=200, help="photos of the marketplace; default: 200")
+    add("--images", type=int, default=1600, help="images that a scan is measured over; 1600")
     add("--workers", "-w", type=int, default=0, help="processes of a scan; default: by CPUs")
-    add("--peers", action=argparse.BooleanOptionalAction, default=True, help="loops of others")
-    add("--rounds", type=int, default=3, help="how often everything is measured; default: 3")
-    add("--json", action="store_true", help="print the rounds as JSON")
     add("--markdown", type=Path, help="also write the figures into a page")
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
-    options.size = options.size or [(1600, 1200)]
-    if options.images < MIN_IMAGES:
-        parser.error(f"--images {options.images}: at least {MIN_IMAGES}, or the start counts most")
-    if options.photos < 1 or options.rounds < 1:
-        parser.error("--photos and --rounds: at least 1")
-    if (load := os.getloadavg()[0]) > MAX_LOAD:
-        print(f"Warning: load {load:.1f} already; figures will be too low", file=sys.stderr)
+    load = os.getloadavg()[0]
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            kinds = make_kinds(options, Path(scratch))
-            rounds = [measure(options, kinds) for _ in range(options.rounds)]
+            lines = [*measure(options, load_bundle(options.bundle), Path(scratch))]
     except RecognizerError as error:
         parser.error(str(error))
-    lines = [*table(rounds), "", f"Rounds: {len(rounds)}, {machine()}."]
+    busy = (
+        "**The machine was busy**, so that rates are too low: load" if load > MAX_LOAD else "Load"
+    )
+    lines += ["", f"{busy} {load:.1f} before. {machine()}."]
     if options.markdown is not None:
         command = shlex.join(["python", "-m", "benchmarks.speed", *given])
         write_figures(options.markdown, [f"Written by `{command}`; do not edit.", "", *lines])
-    print(json.dumps(rounds, indent=1) if options.json else "\n".join(lines))
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: width and height in pixels, as in 1600x1200")
-    return int(found[1]), int(found[2])
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

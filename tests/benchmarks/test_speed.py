@@ -1,4 +1,3 @@
-import json
 import re
 from pathlib import Path
 
@@ -6,29 +5,36 @@ import pytest
 from PIL import Image
 
 from benchmarks import service, speed
-from benchmarks.speed import BYTES_PER_PIXEL, SAMPLES, main, make_photos, scan_seconds
+from benchmarks.speed import BYTES_PER_PIXEL, SAMPLES, main, make_groups, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-def test_photos_are_as_large_as_photos_are(tmp_path: Path, progressive: bool) -> None:
+def test_photos_are_as_large_as_photos_are(tmp_path: Path) -> None:
     samples = sorted(SAMPLES.glob("*.jpg"))
-    made = make_photos(tmp_path / "a", samples, (400, 300), 4, progressive=progressive)
-    again = make_photos(tmp_path / "b", samples, (400, 300), 4, progressive=progressive)
+    made, again = (make_photos(tmp_path / name, samples, (400, 300), 4) for name in "ab")
     assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
     assert len({path.read_bytes() for path in made}) == 4
     for path in made:
         with Image.open(path) as image:
             assert (image.size, image.format) == ((400, 300), "JPEG")
-            assert bool(image.info.get("progressive")) == progressive
         assert 1 <= path.stat().st_size / (BYTES_PER_PIXEL * 400 * 300) < 2
 
 
-def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:
-    sample = next(SAMPLES.glob("*.jpg"))
-    (photo,) = make_photos(tmp_path / "photos", [sample], (64, 48), 1, progressive=False)
-    assert scan_seconds(load_bundle(tiny_bundle), [photo], 20, 1, {}) > 0
+def test_a_marketplace_has_few_products_and_no_test_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[Path]()
+    monkeypatch.setattr(
+        speed, "make_photos", lambda folder, here, size, n: given.extend(here) or here[:n]
+    )
+    data = write_split_photos(tmp_path / "data")
+    monkeypatch.setattr(speed, "make_collage", lambda path, _: path)
+    mix, kinds = make_groups(data, tmp_path, 10)
+    train = {photo.path for photo in speed.load_data([data]) if photo.split == "train"}
+    assert {*given} <= train
+    assert len({*mix}) == len(mix) == 11  # of each kind at least one
+    assert len(kinds["products"]) >= sum(path in kinds["products"] for path in mix) == 1
 
 
 def test_the_command(
@@ -37,27 +43,35 @@ def test_the_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(speed, "SIZE", (160, 120))
+    monkeypatch.setattr(speed, "LARGE", (320, 240))
     # Whether so short a scan can be timed depends on the machine; all else is measured.
-    monkeypatch.setattr(speed, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
+    monkeypatch.setattr(speed, "scan_seconds", lambda *asked: (asked[2] / 100, 5 + asked[2] / 80))
     monkeypatch.setattr(speed, "in_new_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(speed, "at_once", lambda *given: [speed.loop(*given)])
+    monkeypatch.setattr(speed, "find_spec", lambda _: None)
     (page := tmp_path / "page.md").write_text(
         "before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n"
     )
     data = write_split_photos(tmp_path / "data")
-    given = ["--bundle", str(tiny_bundle), "--size", "160x120", "--photos", "2", "--workers", "1"]
-    given += ["--data", str(data), "--no-peers", "--json", "--rounds", "2"]
+    given = ["--bundle", str(tiny_bundle), "--photos", "2", "--images", "8", "--data", str(data)]
     main([*given, "--markdown", str(page)])
-    rounds = json.loads(capsys.readouterr().out)
-    assert len(rounds) == 2
-    for figures in rounds[0].values():
-        spent = [figures[f"{name}, ms"] for name in ("decode", "resize", "infer", "hash")]
-        assert min(spent) > 0
-        assert figures["scan, photos/s"] == pytest.approx(80)
-        assert figures["scan / decoding alone"] == pytest.approx(80 * spent[0] / 1000)
-        assert figures["CPU-hours for a million photos"] == pytest.approx(1e6 / 80 / 3600)
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
-    assert "| scan, photos/s | 80 | 80 |" in lines
+    printed = capsys.readouterr().out.splitlines()
+    assert {*printed} <= {*lines}
+    cells = [re.split(r" *\| *", line)[1:-1] for line in printed if line.startswith("|")]
+    rows = {name: values for name, *values in cells}
+    stages = [*rows][2 : [*rows].index("**all**")]
+    total = sum(float(rows[stage][0]) for stage in stages)
+    assert total == pytest.approx(float(rows["**all**"][0]), rel=0.05)
+    assert rows["`recognizer scan`"][::2][:2] == ["10", "80"]
+    assert float(rows["decoding alone"][1]) == 1
+
+
+def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", [next(SAMPLES.glob("*.jpg"))], (64, 48), 1)
+    assert min(scan_seconds(load_bundle(tiny_bundle), photos, 20, 1)) > 0
 
 
 def test_a_service_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
