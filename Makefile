@@ -54,7 +54,7 @@ model: $(DEV) ## Train, export and measure the released model's recipe: make mod
 	$(BIN)/recognizer evaluate runs/bundles/wildlife-v7 --data $(DATA)
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
-	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA) --photos 200) --markdown docs/speed.md
+	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) --markdown docs/speed.md
 	$(BIN)/python -m benchmarks.service --markdown docs/service.md
 
 # A thread for each process: those of several would wait for one another, on as many cores.

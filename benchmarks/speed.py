@@ -294,8 +294,10 @@ def scan_seconds(
 
 def run(*arguments: str) -> tuple[float, float]:
     """Return the CPU and wall seconds of Python with these arguments, and of its children."""
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)  # noqa: S603
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)  # noqa: S603
     if done.returncode:
         raise UsageError(f"{shlex.join(arguments)}: {done.stderr.decode()[-300:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
