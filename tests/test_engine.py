@@ -16,7 +16,6 @@ from recognizer.imaging import Limits
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
-from recognizer.model.maps import local_probability
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
@@ -59,11 +58,6 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert (prediction.format, prediction.width, prediction.height) == ("jpeg", 64, 48)
     assert (prediction.frame, prediction.frames, prediction.regions) == (0, 1, ())
     assert prediction.phash is None  # nothing to see but one color
-
-
-def test_text_is_no_path(recognizer: Recognizer) -> None:
-    with pytest.raises(UsageError, match="pathlib"):
-        recognizer.predict("red.jpg")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -163,15 +157,6 @@ def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_pa
             recognizer.decide(replace(by_hand, **wrong), Policy())
     with pytest.raises(UsageError, match="prediction = None: give what predict returns"):
         recognizer.decide(None)
-
-
-def test_an_upload_does_not_pay_for_the_thresholds_of_its_policy_again(
-    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prediction, policy = recognizer.predict(encoded(picture())), Policy(ignore={"coral"})
-    first = recognizer.decide(prediction, policy)
-    monkeypatch.setattr("recognizer.engine.thresholds_of", lambda *_: pytest.fail("computed again"))
-    assert recognizer.decide(prediction, replace(policy, name="the same rules")) == first
 
 
 @pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
@@ -286,18 +271,6 @@ def test_the_box_is_around_the_red_object(
     assert middle[0] > 200 > middle[2]
 
 
-def test_two_objects_are_two_regions_and_any_label_has_some(recognizer: Recognizer) -> None:
-    image = red_at((0, 0, 16, 16))
-    image.paste((230, 20, 20), (48, 48, 64, 64))
-    first, second = recognizer.explain(encoded(image, "PNG")).regions
-    assert first.score >= second.score
-    explanation = recognizer.explain(encoded(red_at((32, 0, 64, 64)), "PNG"), "listing_other")
-    assert explanation.label == "listing_other"
-    assert explanation.regions[0].box[0] == 0
-    with pytest.raises(UsageError, match="ceramic"):
-        recognizer.explain(b"", "unicorn_horn")
-
-
 def collage(*colors: str) -> Image.Image:
     """Four pictures of 400 x 300 pixels in one of 808 x 608."""
     page = Image.new("RGB", (808, 608), "white")
@@ -337,25 +310,6 @@ def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: P
     assert logit(before) - logit(after) == pytest.approx(2.0, abs=0.01)
     photo = encoded(picture("red"))
     assert shifted.predict(photo).scores == recognizer.predict(photo).scores
-
-
-def test_a_plain_frame_is_not_looked_at(recognizer: Recognizer) -> None:
-    page = Image.new("RGB", (1000, 900), "white")
-    page.paste(picture("red", (400, 300)), (90, 500))
-    loaded = recognizer.load_image(encoded(page))
-    (view,) = loaded.views
-    assert view.box == pytest.approx((90, 500, 490, 800), abs=8)
-    assert [frame.box for frame in loaded.frames] == [None]
-    prediction = recognizer.predict(encoded(page))
-    assert prediction.scores["ivory_worked"] > 0.9
-    assert (prediction.width, prediction.height) == (1000, 900)
-
-
-def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
-    """As the released model has it."""
-    maps = np.random.default_rng(0).normal(0, 50, (4, 3, 5)).astype(np.float32)
-    found = local_probability(maps, replace(bundle, activation="softmax"))
-    assert np.allclose(found.sum(axis=0), 1)
 
 
 @pytest.mark.parametrize(

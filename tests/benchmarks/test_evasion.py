@@ -1,6 +1,5 @@
 import io
 import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -35,14 +34,6 @@ def _shown(data: bytes, color: str = "white") -> RGB:
     ground = Image.new("RGBA", image.size, color)
     ground.alpha_composite(image)
     return np.asarray(ground.convert("RGB"))
-
-
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_a_form_is_another_file_of_the_photo(form: Form) -> None:
-    data = _drawn(form)
-    assert data == _drawn(form)
-    assert load_image(data).frames
-    assert data != forms.encoded(PHOTO)
 
 
 @pytest.mark.parametrize("form", forms.FORMS, ids=lambda form: form.name)
@@ -83,12 +74,6 @@ def test_the_scaling_attack_changes_one_line_in_three() -> None:
     changed = np.abs(made - plain).max(axis=(0, 2))
     assert changed[1::3].max() > 40
     assert max(changed[0::3].max(), changed[2::3].max()) <= 1
-
-
-def test_the_archive_is_a_photo_and_a_zip() -> None:
-    data = tricks.polyglot(PHOTO, _material())
-    assert zipfile.ZipFile(io.BytesIO(data)).namelist() == ["readme.txt"]
-    assert _shown(data).shape == PHOTO.shape
 
 
 def test_the_picture_is_that_of_the_forms() -> None:

@@ -118,13 +118,6 @@ def test_the_longest_side_is_decoded() -> None:
     assert load_image(Image.new("L", (MAX_SIDE + 1, 20))).reason is Reason.TOO_MANY_PIXELS
 
 
-def test_wide_pixels_take_less_than_that() -> None:
-    data = tiff(np.zeros((8, 8, 3), np.uint16), claimed=(4_000, 4_000))
-    assert load_image(data, limits=Limits(max_pixels=15_999_999)).reason is Reason.TOO_MANY_PIXELS
-    image = load_image(data, min_side=500, limits=Limits(max_pixels=16_000_000))
-    assert image.reason is Reason.TRUNCATED
-
-
 def test_a_palette_a_gray_and_a_color_image_of_the_limit_are_decoded() -> None:
     limits = Limits(max_pixels=1 << 20)
     for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
@@ -136,14 +129,6 @@ def test_tiles_which_may_be_larger_than_their_image_are_refused() -> None:
     rows, tiles = b"\x16\1\4\0", b"\x42\1\4\0"
     data = tiff(np.zeros((64, 64, 3), np.uint8)).replace(rows, tiles)
     assert load_image(data).reason is Reason.UNSUPPORTED_FORMAT
-
-
-def test_a_later_page_of_a_tiff_is_not_decoded(tmp_path: Path) -> None:
-    pages = [Image.new("L", (32, 32)), Image.new("L", (MAX_SIDE + 1, 20))]
-    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
-    image = load_image(tmp_path / "pages.tif")
-    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
-    assert (len(image.frames), image.frame_count) == (1, None)
 
 
 def test_a_jpeg_of_several_scans_is_held_twice(monkeypatch: pytest.MonkeyPatch) -> None:

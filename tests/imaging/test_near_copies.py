@@ -38,10 +38,6 @@ def test_it_finds_exactly_what_comparing_all_finds(seed: int, count: int) -> Non
     assert [*map(tuple, pairs)] == [*map(tuple, np.argwhere(apart <= COPY_DISTANCE))]
 
 
-def test_of_no_images_none_are_copies() -> None:
-    assert len(near_copies([], [], match_orientations=True)) == 0
-
-
 def parts(groups: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(groups == root).tolist()) for root in set(groups.tolist())}
 

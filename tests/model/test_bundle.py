@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
@@ -35,13 +34,6 @@ def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
     assert len(set(digests.values())) == len(digests) - 1
     for name in changes:
         assert load_bundle(tmp_path / name).read_model()
-
-
-def test_a_family_is_seen_where_any_member_is(bundle: Bundle, tmp_path: Path) -> None:
-    found = bundle.family_scores(np.array([[0.5, 0.5, 0.9, 0.9], [1.0, 0.0, 0, 0]]))
-    assert np.allclose(found, [[0.75], [1.0]])
-    without = load_bundle(write_tiny_bundle(tmp_path, families=()))
-    assert without.family_scores(np.zeros((3, 4))).shape == (3, 0)
 
 
 def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from recognizer.engine import GPU_BATCH, Recognizer
-from recognizer.errors import BundleSchemaError, ProviderError, UsageError
+from recognizer.errors import BundleSchemaError, ProviderError
 from recognizer.model.description import InputFormat
 from recognizer.model.session import PROVIDERS
 from recognizer.policy.values import Decision, Policy
@@ -21,13 +21,6 @@ from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
 from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
-
-
-def test_an_unknown_provider_is_a_mistake(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="quantum"):
-        Recognizer.load(tiny_bundle, provider="quantum")
-    with pytest.raises(UsageError, match="threads"):
-        Recognizer.load(tiny_bundle, threads=0)
 
 
 @pytest.mark.parametrize("provider", [*PROVIDERS][1:])
