@@ -81,7 +81,7 @@ def make_photos(
     for number, original in zip(range(count), cycle(originals)):
         image = np.asarray(Image.open(original).convert("RGB"))
         large = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-        drawn = np.random.default_rng(number).standard_normal(large.shape, np.float32)
+        drawn = np.asarray(np.random.default_rng(number).standard_normal(large.shape), np.float32)
         # A camera's noise is smoothed by its own processing, and mostly of brightness.
         grain = np.asarray(cv2.GaussianBlur(drawn, (3, 3), 0.6), np.float32)
         grain = 0.7 * grain.mean(axis=2, keepdims=True) * np.sqrt(3) + 0.3 * grain
