@@ -59,10 +59,8 @@ VERBS = {verb: entry for group in VERB_GROUPS.values() for verb, entry in group.
 EXAMPLES = (
     "recognizer scan photos/",
     "recognizer report scan.sqlite",
-    "recognizer scan listings.csv --output scan.sqlite --policy strict",
     "recognizer decide scan.sqlite --policy strict --dry-run",
     "recognizer rows scan.sqlite --listings --output listings.csv",
-    "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
     "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
     "recognizer policy strict --toml > mine.toml",
     "recognizer outcomes dataset scan.sqlite decided/",
@@ -71,7 +69,6 @@ EXAMPLES = (
     "recognizer evaluate bundles/own-v1 --data data/ --output evaluation.html",
     "recognizer train --data data/ --output runs/mine",
     "recognizer export runs/mine --data data/ --output bundles/own-v1",
-    "recognizer dataset split photos/ --output data/",
 )
 """Each stands at the end of the ``--help`` of its verb."""
 

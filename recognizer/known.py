@@ -51,14 +51,10 @@ class KnownItems:
         distances = bits.sum(axis=1, dtype=np.uint16)
         near = np.flatnonzero(distances <= MAX_DISTANCE)
         nearest = near[np.argsort(distances[near], kind="stable")][:_MAX_MATCHES].tolist()
+        matches = ((int(distances[position]), self._items[position]) for position in nearest)
         return tuple(
-            KnownMatch(
-                distance=int(distances[position]),
-                outcome=self._items[position].outcome,
-                label=self._items[position].label,
-                note=self._items[position].note,
-            )
-            for position in nearest
+            KnownMatch(distance=bits, outcome=item.outcome, label=item.label, note=item.note)
+            for bits, item in matches
         )
 
 

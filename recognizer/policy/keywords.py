@@ -50,8 +50,6 @@ class Keywords:
     def __post_init__(self) -> None:
         for key in ("words", "substrings", "columns"):
             given = getattr(self, key)
-            if isinstance(given, str):
-                raise PolicyError(f"{key}: a list of texts, not {given!r}")
             for text in given:
                 if not normalize(text) or len(text) > MAX_KEYWORD_LENGTH:
                     raise PolicyError(

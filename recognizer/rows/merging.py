@@ -42,13 +42,6 @@ def merge(
     The output appears in one step. Without ``allow_mixed``, rows of several models or policies
     are refused, as their scores cannot be ranked together.
     """
-    for path in inputs:
-        if not path.is_file():
-            what = "is not a regular file" if path.exists() else "does not exist"
-            raise ScanFileError(
-                f"{path} {what}: name the files of scans, as in folder/*.sqlite, or Parquet files "
-                "with rows"
-            )
     if output.exists():
         raise UsageError(f"{output} exists: name another --output, and move it there afterwards")
     with replacing(output) as partial, ScanFile(output, create=True, place=partial) as file:

@@ -16,7 +16,6 @@ from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
-from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.scan.items import FileLocation, Item, Url
@@ -118,12 +117,7 @@ class Worker:
         except Exception as error:
             if len(images) > 1:
                 return [self._score([image])[0] for image in images]
-            (image,) = images
-            reason, detail = defect(error)
-            failed = Prediction(
-                status=Status.FAILED, reason=reason, detail=detail, sha256=image.sha256
-            )
-            return [ScoredImage(image=image, prediction=failed, outputs={})]
+            return self.recognizer.score_loaded([_failed(*defect(error), images[0].sha256)])
 
     def _result(self, task: Task, scored: ScoredImage, state: bytes | None) -> TaskResult:
         regions_of = partial(self.recognizer.regions, scored)
