@@ -117,7 +117,6 @@ def test_what_is_made_of_a_scan_reads_no_table_whole(scan, plans):
         assert count_unknown(file, 2) == 1
         assert len([*decided_images(file)]) == 1
         assert len([*outcomes.about(digest("photos/4.jpg"), "L1")]) == 1
-        assert outcomes.appeals() == (0, 0)
         assert len([*distinct_images(file)]) == _ROWS
         assert len(find_leads(file, [digest("photos/0.jpg")[:9], "photos/1.jpg"], ["L2"])) == 4
         file.select("SELECT * FROM leads")

@@ -30,6 +30,7 @@ from recognizer.desk.queue import SESSION_SECONDS, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError, counted
+from recognizer.intervals import share
 from recognizer.rows.records import valid
 
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
@@ -146,7 +147,7 @@ class _Pages:
             wrong = "Give a name of 1 to 60 characters."
             wrong = "This is not the token of this server." if token and not is_known else wrong
             return self._render(request, "login.html.j2", 403, error=wrong)
-        request.session.update(name=self._queue.known_as(name), id=secrets.token_hex(8))
+        request.session.update(name=name, id=secrets.token_hex(8))
         return RedirectResponse("/", 303)
 
     async def sign_out(self, request: Request) -> Response:
@@ -194,8 +195,16 @@ class _Pages:
 
     def shift(self, request: Request) -> Response:
         self._signed_in(request)
-        shift, pairs = self._queue.shift(), self._queue.agreement()
-        return self._render(request, "shift.html.j2", shift=shift, pairs=pairs)
+        pairs = self._queue.agreement()
+        same = sum(count for (one, other), count in pairs.items() if one == other)
+        return self._render(
+            request,
+            "shift.html.j2",
+            shift=self._queue.shift(),
+            pace=self._queue.pace(),
+            pairs=pairs,
+            agreement=share(same, pairs.total()) if pairs else None,
+        )
 
     async def photo(self, request: Request) -> Response:
         self._signed_in(request, 403)
@@ -328,7 +337,7 @@ class _Pages:
     def _reviewer(self, request: Request) -> str | None:
         name, session = request.session.get("name"), request.session.get("id")
         if isinstance(name, str) and isinstance(session, str) and not self._queue.is_over(session):
-            return self._queue.known_as(name)
+            return name
         return None
 
     def _signed_in(self, request: Request, otherwise: int = 303) -> str:

@@ -48,31 +48,6 @@ ENVIRONMENT.globals["counted"] = counted
 ENVIRONMENT.filters["named"] = named
 
 
-def describe_evidence(bundle: Bundle, name: str) -> str | None:
-    """Return in words how well a bundle knows a product; None for a label of no product."""
-    if bundle.taxonomy.labels[name].kind is not Kind.PRODUCT:
-        return None
-    if name not in bundle.label_names:
-        return "none: this model does not recognise it"
-    if (evidence := bundle.labels[bundle.label_names.index(name)].evidence) is None:
-        return "not recorded in the bundle"
-    train, test = evidence.train, evidence.test
-    text = _count(train.photos, train.sources, "training photo")
-    if enrolment := evidence.enrolment:
-        text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
-    if not test.photos:
-        return f"{text}; not measured: no test photos"
-    text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
-    if found := evidence.average_precision:
-        text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-    return text
-
-
-def _count(photos: int, sources: int, noun: str) -> str:
-    text = counted(photos, noun)
-    return f"{text} from {counted(sources, 'source')}" if photos and sources else text
-
-
 class Bar(NamedTuple):
     """The score of a label, with its threshold if that is drawn; a lead has these fields, too."""
 
@@ -102,8 +77,11 @@ class CardMaker:
             taxonomy = next(known, self._taxonomies[0])
             return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
+        has = self._entries.columns()
         return {
             "is_report": self.is_report,
+            "has": has,
+            "noun": "listing" if has["listing"] else "photo",
             "path": path,
             "base": "#" if self.is_report else "",
             "view": View(),
@@ -161,7 +139,8 @@ class CardMaker:
             "choices": choices,
             "other_choices": others,
             "guides": _guides(leads, listing, bundle) if bundle else (),
-            "outcomes": [] if entry.is_blind else self._entries.outcomes_of(entry),
+            "bundle": bundle,
+            "outcomes": [] if entry.is_blind or entry.second else self._entries.outcomes_of(entry),
             "members": [] if entry.is_blind else self._entries.members(entry, reviewer),
             "shown": self._entries.shown(entry),
         }
@@ -193,10 +172,8 @@ def _ranked(leads: Iterable[Lead], entry: Entry) -> list[Lead]:
     return sorted(leads, key=lambda one: one.name != entry.product)
 
 
-def _guides(
-    leads: Iterable[Lead], listing: Listing, bundle: Bundle
-) -> list[tuple[Label, str | None]]:
-    """Return lead labels, and the likeliest one of families without any, with their evidence."""
+def _guides(leads: Iterable[Lead], listing: Listing, bundle: Bundle) -> list[Label]:
+    """Return lead labels, and the likeliest one of families without any."""
     members = {(one.kind, one.name): one.members for one in bundle.candidates}
     scores = listing.scores or {}
     names: list[str] = []
@@ -204,8 +181,7 @@ def _guides(
         labels = members.get((lead.kind, lead.name), ())
         if not {*names} & {*labels}:
             names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-    known = bundle.taxonomy.labels
-    return [(known[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
+    return [bundle.taxonomy.labels[name] for name in names[:MAX_GUIDES]]
 
 
 def _instead(row: Row) -> list[Bar]:

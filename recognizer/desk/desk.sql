@@ -5,7 +5,8 @@ CREATE TEMP TABLE desk AS SELECT *, 0.0 AS amount, 0 AS number, '' AS state, '' 
 CREATE UNIQUE INDEX temp.desk_unit ON desk (unit);
 CREATE INDEX temp.desk_order ON desk (section, state, {order});
 CREATE INDEX temp.desk_copies ON desk (copies, state, {order}) WHERE copies IS NOT NULL;
-CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
+CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
+  second INTEGER);
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
 
 DELETE FROM temp.desk WHERE unit {which};

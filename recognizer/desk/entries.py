@@ -53,6 +53,7 @@ _COMPUTED = {  # what an Entry has under another name than the table, or not fro
     "price": _BEST.format("trim(price || ' ' || ifnull(currency, ''))"),
     "state": "ifnull(state, 'open')",
     "held_by": "(SELECT reviewer FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
+    "second": "(SELECT second FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
 }
 _OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, amount, state, judge
   FROM ranked LEFT JOIN temp.desk ON desk.unit = ranked.unit
@@ -64,6 +65,7 @@ class Entry(NamedTuple):
 
     ``key`` names it, and ``photo`` the image that stands for it, if it could be scored, also after
     a restart with another scan; ``best`` is its number in this file, and ``sha256`` its digest.
+    ``second`` is true while somebody reviews it a second time, without seeing the first verdict.
     """
 
     unit: int
@@ -89,6 +91,7 @@ class Entry(NamedTuple):
     state: str
     judge: str | None
     held_by: str | None
+    second: int | None
 
     @property
     def is_blind(self) -> bool:
@@ -124,7 +127,6 @@ class Entries(Closes):
     """The listings of a scan, and their outcomes in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None, *, write: bool = False) -> None:
-        self._spellings: dict[str, list[str]] = {}
         self._counts: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}  # since the last change
         self._lock = threading.RLock()
         self._synced = 0  # the number of the last outcome that is in the states
@@ -135,10 +137,6 @@ class Entries(Closes):
                 self.file.execute(statement)
             if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)
-            for (name,) in self.file.select(
-                "SELECT reviewer FROM outcome GROUP BY reviewer ORDER BY min(number)"
-            ):
-                self._spellings.setdefault(name.casefold(), []).append(name)
             self._files = {path: path.stat() for path in {scan, outcomes or scan}}
             self.refresh()
         except BaseException:
@@ -207,10 +205,6 @@ class Entries(Closes):
         for unit in units:
             for statement in _SETTLE.format(which="= ?").split(";\n"):
                 self.file.execute(statement, (unit,))
-
-    def known_as(self, name: str) -> str:
-        """Return a reviewer's name as it was first written: names are compared without case."""
-        return self._spellings.setdefault(name.casefold(), [name])[0]
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -283,7 +277,7 @@ class Entries(Closes):
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
-        if entry.copies is None:
+        if entry.copies is None or entry.second:
             return [entry]
         values = {"copies": entry.copies, "own": entry.unit, "reviewer": reviewer}
         return self._select(_IS_MEMBER, values, limit=MAX_GROUP)
@@ -338,6 +332,16 @@ class Entries(Closes):
         return msgspec.convert(found, list[Entry])
 
     # --- figures ----------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, bool]:
+        """Return which columns the queue can be filtered by, and whether it has listings."""
+        found = self._select_cached(
+            "SELECT max(listing IS NOT NULL), max(seller IS NOT NULL), max(amount IS NOT NULL),"
+            f" max(reports > 0), count(DISTINCT location) > 1 FROM {ENTRIES}",
+            {},
+        )
+        names = ("listing", "seller", "price", "reports", "location")
+        return {name: bool(value) for name, value in zip(names, found[0], strict=True)}
 
     def choices(self, column: str, view: View) -> list[tuple[Any, ...]]:
         """Return values of ``product`` or ``location``, and how many listings each would show."""

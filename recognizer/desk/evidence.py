@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 
 from recognizer._files import new_folder
-from recognizer.desk.cards import ENVIRONMENT, describe_evidence
+from recognizer.desk.cards import ENVIRONMENT
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
 from recognizer.engine import Recognizer
@@ -76,13 +76,16 @@ def write_case(
     thumbnail_of: Callable[[Row], Thumbnail | None] = lambda _: None,
     scan: str = "",
     title: str | None = None,
+    number: str | None = None,
+    officer: str | None = None,
     made_with: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
     All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
-    the row are left out, and the case shows the thumbnail that the scan kept. ``made_with`` are the
-    versions of software. Returns the case digest, and the sources of missing images with reasons.
+    the row are left out, and the case shows the thumbnail that the scan kept. ``number`` and
+    ``officer`` are those of the case, ``made_with`` the versions of software. Returns the case
+    digest, and the sources of missing images with reasons.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -115,19 +118,23 @@ def write_case(
                 (partial / OUTCOMES_FILE).write_bytes(b"".join(o.to_json_line() for o in outcomes))
             page = ENVIRONMENT.get_template("case.html.j2").render(
                 title=title,
+                number=as_name(number or ""),
+                officer=as_name(officer or ""),
                 made=datetime.now(UTC).replace(microsecond=0),
                 clock=_CLOCK,
                 scan=scan,
                 versions=made_with,
                 photos=photos,
+                listings=[*{repr(row.item): row.item for row in rows if row.item}.values()],
                 bundle=bundle,
-                evidence=describe_evidence,
                 name=lambda source: PurePath(source).name or source,
             )
             (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
             model = rows[0].model
             about = {
                 "External-Description": title,
+                **({"External-Identifier": as_name(number)} if number else {}),
+                **({"Contact-Name": as_name(officer)} if officer else {}),
                 "Bagging-Clock": _CLOCK,
                 "Model": f"{model.title} {model.digest}",
                 "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",

@@ -1,4 +1,4 @@
-"""Precision, appeals and misses of a scan, by the outcomes on its leads and audit sample.
+"""Precision and misses of a scan, by the outcomes on its leads and audit sample.
 
 Distinct images are counted: rows of the same bytes, in any number of listings, are one image.
 """
@@ -73,8 +73,6 @@ class Measurement:
     decided: int
     drawn: int
     precision: tuple[Precision, ...]
-    appeals: int
-    overturned: Estimate | None
     misses: Misses | None
     unknown_labels: tuple[str, ...] = ()
 
@@ -101,7 +99,6 @@ def measure_outcomes(
     ``taxonomies`` say of which family a confirmed label is.
     """
     decided = outcomes.decided()
-    appeals, overturned = outcomes.appeals()
     family_of = {name: one.family for of in taxonomies for name, one in of.labels.items()}
     leads: list[_Lead] = []
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
@@ -126,8 +123,6 @@ def measure_outcomes(
         decided=sum(number for (_, one), number in judgements.items() if one in DECIDED),
         drawn=drawn.total(),
         precision=tuple(_precision(leads, family_of)),
-        appeals=appeals,
-        overturned=share(overturned, appeals) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
         unknown_labels=tuple(sorted(label for label in labels if label and label not in family_of)),
     )

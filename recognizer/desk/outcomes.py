@@ -4,14 +4,12 @@ import codecs
 import csv
 import hashlib
 import io
-import itertools
 import json
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, AnyStr, BinaryIO, Self
@@ -54,6 +52,7 @@ DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
 class Occasion(StrEnum):
     REVIEW = "review"
     AUDIT = "audit"  # of a clear image that was drawn at random
+    SECOND = "second"  # a second review, by somebody who did not see the first verdict
     APPEAL = "appeal"  # of a seller: confirmed upholds the decision, rejected overturns it
     WITHDRAWAL = "withdrawal"  # of an earlier outcome, whose judgement is repeated
 
@@ -116,9 +115,6 @@ class Outcome:
     def from_json(cls, values: object) -> Self:
         """Make an outcome of plain values; keys with nothing in them may be missing."""
         if isinstance(values, dict):
-            for key in values.keys() - {*_FIELDS}:  # other keys are those of other consoles
-                if {*get_close_matches(key.lower(), _FIELDS, 1, 0.8)} - values.keys():
-                    raise UsageError(unknown_name("key", key, _FIELDS))
             values = {key: value for key, value in values.items() if value not in (None, "")}
             if isinstance(note := values.get("note"), str):  # as spreadsheets write it
                 values["note"] = plain_note(note)
@@ -214,19 +210,6 @@ class Outcomes(Closes):
         is_decided = "newest = 1 AND judgement IN ('confirmed', 'rejected')"
         return {one.sha256 or "": one for one in self._select(f"({latest})", is_decided)}
 
-    def appeals(self) -> tuple[int, int]:
-        """Return how many confirmed leads have a decided appeal, and how many it overturned."""
-        subject = "ifnull(sha256, 'listing:' || listing)"
-        is_confirmed = f"sum(judgement = 'confirmed') OVER (PARTITION BY {subject})"
-        latest = f"*, {_NEWEST.format(subject)}, {is_confirmed} AS confirmations"
-        ((appeals, overturned),) = self.file.select(
-            "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)"
-            f" FROM (SELECT {latest} FROM standing) WHERE newest = 1 AND occasion = 'appeal'"
-            " AND judgement IN ('confirmed', 'rejected')"
-            " AND confirmations > (judgement = 'confirmed')"
-        )
-        return appeals, overturned
-
     def _select(self, table: str, where: str, values: Sequence[object] = ()) -> Iterator[Outcome]:
         statement = f"SELECT {_COLUMNS} FROM {table} WHERE {where} ORDER BY number"
         for record in self.file.stream(statement, values):
@@ -274,10 +257,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
     if path.suffix.lower() == ".csv":
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
             lines = _bounded_lines(text)
-            header = next(lines, "")
-            # Where a comma is in numbers, spreadsheets write semicolons between cells, or tabs.
-            between = max(",;\t", key=header.count)
-            for number, cells in enumerate(CsvRows(itertools.chain([header], lines), between), 1):
+            for number, cells in enumerate(CsvRows(lines), 1):
                 if None in cells:
                     raise csv.Error(f"entry {number} has more cells than there are columns")
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}

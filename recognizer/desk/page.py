@@ -8,22 +8,26 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from recognizer._files import replacing
 from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, named
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable
-from recognizer.desk.views import AUDIT, LEADS, OPEN, QUEUE, View
+from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.listing import as_text, as_url
 from recognizer.model.bundle import Bundle
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
-# In one file, and which these are.
-MAX_LISTINGS = {QUEUE: (2000, "place < 2"), "unscored": (500, "place = 2"), AUDIT: (200, "1")}
+SECTIONS = {QUEUE: "place < 2", "unscored": "place = 2", AUDIT: "1"}
+MAX_OTHERS = 200  # unscored listings, and those of the audit sample
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
-MAX_PICTURES = 128 << 20  # bytes in one file; its 2,700 listings usually take a third of it
+BYTES_OF_A_LISTING = 14 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB
+_MAX_JPEG = 9 << 10  # bytes of a thumbnail; with its Base64 a third more
 
 
 def write_report(
@@ -33,8 +37,9 @@ def write_report(
     *,
     outcomes: Path | None = None,
     title: str | None = None,
+    limit: int = 1000,
 ) -> None:
-    """Write the review queue of a scan, in one step, as a file to read and to hand on.
+    """Write the first leads of a scan, in one step, as a file to read and to hand on.
 
     The pictures are the thumbnails that the scan has kept, or are made of the images if these have
     not changed. ``outcomes`` is None for those in the scan's file.
@@ -46,7 +51,7 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        context = _Report(entries, photos).page(title or f"Review queue: {scan.name}")
+        context = _Report(entries, photos).page(title or scan.name, limit)
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
@@ -55,16 +60,17 @@ class _Report(CardMaker):
 
     def __init__(self, entries: Entries, photos: Photos) -> None:
         super().__init__(entries, photos)
-        self._size = 0  # of the pictures so far
+        self._left = 0  # bytes for pictures
 
-    def page(self, title: str) -> dict[str, Any]:
+    def page(self, title: str, limit: int) -> dict[str, Any]:
         shown, cut = list[Entry](), []
-        for name, (most, where) in MAX_LISTINGS.items():
+        for name, where in SECTIONS.items():
+            most = limit if name == QUEUE else min(limit, MAX_OTHERS)
             view = View(section=AUDIT if name == AUDIT else QUEUE, state="all")
             found, total = self._entries.page(view, also=where, size=most)
             shown += found
             if total > most:
-                cut.append(f"{named(name)} {most:,} of {total:,}")
+                cut.append(f"{'Leads' if name == QUEUE else named(name)} {most:,} of {total:,}")
         return {
             **self.context("/", None),
             **self.filters(View()),
@@ -74,13 +80,17 @@ class _Report(CardMaker):
             "script": _resource("app.js"),
             "missing": "; ".join(cut),
             "rows": map(self._row, shown),
-            # Made one after the other: their pictures may take a hundred megabytes.
-            "cards": ((entry, self.card(entry)) for entry in shown),
+            # Made one after the other: their pictures may take many megabytes.
+            "cards": map(self._card, shown),
             **dict.fromkeys(("progress", "may_decide", "draft")),
             "counts": {QUEUE: 0, AUDIT: 0} | Counter(o.section for o in shown if o.state == OPEN),
             "summary": _scan_in_numbers(self._entries.file),
             "bundles": self._photos.bundles,
         }
+
+    def _card(self, entry: Entry) -> tuple[Entry, dict[str, Any]]:
+        self._left += BYTES_OF_A_LISTING
+        return entry, self.card(entry)
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
@@ -101,8 +111,8 @@ class _Report(CardMaker):
         values = {"image": image, "src": "", "original": "", "missing": ""}
         if row.status is Status.FAILED:
             return super().picture(image)
-        if self._size >= MAX_PICTURES:
-            return values | {"missing": "No thumbnail: those of the images above fill the page."}
+        if self._left <= 0:
+            return values | {"missing": "No thumbnail here; see recognizer review."}
         original = as_url(row.source) or ""
         if "://" not in row.source and MEMBER not in row.source:
             original = Path(row.source).absolute().as_uri()
@@ -110,9 +120,20 @@ class _Report(CardMaker):
             thumbnail = self._photos.thumbnail(image.number, row)
         except Unavailable as error:
             return values | {"missing": error.words}
-        uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
-        self._size += len(uri)
+        jpeg = _fitted(thumbnail.jpeg)
+        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+        self._left -= len(uri)
         return values | {"src": uri, "original": original}
+
+
+def _fitted(jpeg: bytes) -> bytes:
+    """Return a thumbnail within its limit, by a lower quality where it needs that."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    for quality in (70, 50, 25):
+        if len(jpeg) <= _MAX_JPEG or image is None:
+            break
+        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return jpeg
 
 
 def _resource(name: str) -> tuple[str, str]:
@@ -122,36 +143,29 @@ def _resource(name: str) -> tuple[str, str]:
 
 
 def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
-    """Count what ``summary.html.j2`` shows of a scan: of listings, unless it says images."""
-    ((images, listings, degraded, begin, end),) = file.select(
-        "SELECT count(*) FILTER (WHERE reason IS NOT 'no_image'),"
-        " count(DISTINCT unit),"
-        " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
-        " FROM image WHERE gone IS NULL"
+    """Count what the first screen and ``summary.html.j2`` show of a scan: images."""
+    ((*counts, begin, end),) = file.select(
+        "SELECT count(*), ifnull(sum(product IS NOT NULL AND place < 2), 0),"
+        " ifnull(sum(product IS NULL AND place < 2), 0), ifnull(sum(place = 2), 0),"
+        " ifnull(sum(place = 3), 0), count(DISTINCT unit), substr(min(time), 1, 16),"
+        " substr(max(time), 1, 16) FROM image WHERE gone IS NULL AND reason IS NOT 'no_image'"
     )
-    levels = file.select(
-        "SELECT decision, (SELECT count(*) FROM entry WHERE section = 'queue'"
-        " AND entry.place = level.place) FROM level WHERE place < 3 ORDER BY place"
-    )
+    names = ("images", "leads", "others", "unscored", "cleared", "listings")
     return {
-        "images": images,
-        "listings": listings,
-        "levels": [*levels, ("clear", listings - sum(count for _, count in levels))],
+        **dict(zip(names, counts, strict=True)),
         "products": file.select(
-            f"SELECT product, count(DISTINCT unit) FROM ({LEADS}) GROUP BY 1 ORDER BY 2 DESC, 1"
+            "SELECT product, count(*) FROM image WHERE place < 2 AND product IS NOT NULL"
+            " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
-        "degraded": degraded,
         "reasons": file.select(
-            "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
-            " GROUP BY 1 ORDER BY 2 DESC, 1"
+            "SELECT reason, count(*) FROM image WHERE reason IS NOT NULL AND reason != 'no_image'"
+            " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "models": file.select(
-            "SELECT name, version, digest, count(*) FROM image JOIN model ON model.id = model"
-            " GROUP BY model.id ORDER BY 4 DESC, 3"
+            "SELECT DISTINCT name, version, digest FROM image JOIN model ON model.id = model"
         ),
         "policies": file.select(
-            "SELECT name, digest, count(*) FROM image JOIN policy ON policy.id = policy"
-            " GROUP BY policy.id ORDER BY 3 DESC, 2"
+            "SELECT DISTINCT name, digest FROM image JOIN policy ON policy.id = policy"
         ),
         "times": [time.replace("T", " ") for time in dict.fromkeys([begin, end]) if time],
     }

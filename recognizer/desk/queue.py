@@ -33,7 +33,13 @@ _IS_FREE = (
 )
 _NOT_SKIPPED = "entry.unit NOT IN (SELECT unit FROM temp.skip WHERE reviewer = :reviewer)"
 _SUBJECT = "iif(occasion = 'audit', sha256, coalesce(listing, sha256))"  # of an outcome
-_OF_OTHERS = "ifnull(judge, '') NOT IN (SELECT value FROM json_each(:spellings))"
+_OF_OTHERS = "ifnull(judge, '') != :reviewer COLLATE NOCASE"
+_IS_DRAWN = (  # for a second review: keys are hashes
+    "section = 'queue' AND state IN ('confirmed', 'rejected', 'unsure')"
+    f" AND (entry.unit & 65535) < :drawn AND {_OF_OTHERS} AND NOT EXISTS (SELECT 1 FROM standing"
+    " WHERE occasion = 'second' AND (listing = entry.listing OR (listing IS NULL"
+    " AND sha256 = (SELECT sha256 FROM image WHERE image.id = entry.best))))"
+)
 
 
 class ConflictError(Exception):
@@ -41,9 +47,15 @@ class ConflictError(Exception):
 
 
 class Queue(Entries):
-    """A queue that several people work through at once."""
+    """A queue that several people work through at once.
 
-    def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
+    ``second_review`` is the share of decided listings that somebody else reviews again.
+    """
+
+    def __init__(
+        self, scan: Path, outcomes: Path | None = None, *, second_review: float = 0.0
+    ) -> None:
+        self._drawn = round(second_review * 65536)
         self._last_time = datetime.min.replace(tzinfo=UTC)
         self._outcomes = Outcomes(outcomes or scan, write=True, create=outcomes not in {None, scan})
         try:
@@ -74,20 +86,23 @@ class Queue(Entries):
 
     # --- claims -----------------------------------------------------------------------------------
 
-    def claim(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
+    def claim(
+        self, reviewer: str, view: View, unit: int | None = None, *, is_second: bool = False
+    ) -> Entry | None:
         """Claim a listing for a reviewer: the one they hold, the given one, or the next of a view.
 
-        None if nothing free is left; a given one may be held by somebody else.
+        None if nothing free is left; a given one may be held by somebody else. A listing that is
+        claimed for a second review is decided, but shown as if it was not.
         """
         with self._current():
             if unit is not None:
                 entry = self.entry(unit)
-                return None if entry is None else self._hold(reviewer, entry)
+                return None if entry is None else self._hold(reviewer, entry, is_second)
             while (entry := self._held(reviewer, view) or self._next(reviewer, view)) is not None:
                 self._settle([entry.unit])  # a scan may have changed it since the last refresh
                 now = self.entry(entry.unit)
                 if now is not None and now.state == entry.state:
-                    return self._hold(reviewer, now)
+                    return self._hold(reviewer, now, view.state == OPEN and now.state != OPEN)
             return None
 
     def keep(self, reviewer: str, unit: int | None) -> None:
@@ -112,15 +127,15 @@ class Queue(Entries):
             return None
         return f"{entry.held_by} is looking at this listing now: you can read it, not decide."
 
-    def _hold(self, reviewer: str, entry: Entry) -> Entry:
+    def _hold(self, reviewer: str, entry: Entry, is_second: bool = False) -> Entry:
         if entry.held_by not in {None, reviewer}:
             self.release(reviewer)
             return entry
         self.file.execute(  # replaces the reviewer's last claim, and another's that is over
-            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?)",
-            (reviewer, entry.unit, time.time() + HOLD_SECONDS, self._synced),
+            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?, ?)",
+            (reviewer, entry.unit, time.time() + HOLD_SECONDS, self._synced, is_second),
         )
-        return entry._replace(held_by=reviewer)
+        return entry._replace(held_by=reviewer, second=is_second)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(also_copies=True)
@@ -133,10 +148,13 @@ class Queue(Entries):
     def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition()
         condition = f"{condition} AND {_IS_FREE}"
+        values["reviewer"] = reviewer
+        if self._drawn and view == View():
+            drawn = f"{_IS_DRAWN} AND {_IS_FREE} AND {_NOT_SKIPPED}"
+            if second := self._first(drawn, values | {"drawn": self._drawn}, "number"):
+                return second
         if view.state != OPEN:  # a second pair of eyes
             condition += f" AND {_OF_OTHERS}"
-            values["spellings"] = json.dumps(self._spellings.get(reviewer.casefold(), [reviewer]))
-        values["reviewer"] = reviewer
         first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.order)
         return first or self._first(condition, values, view.order)
 
@@ -247,7 +265,7 @@ class Queue(Entries):
                     time=now,
                     reviewer=reviewer,
                     judgement=judgement,
-                    occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
+                    occasion=_occasion_of(member),
                     sha256=sha256,
                     listing=listing,
                     label=label if sha256 in named else None,
@@ -317,21 +335,24 @@ class Queue(Entries):
                 f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
                 {"section": section, "listing": last[0].listing, "sha256": last[0].sha256},
             )
-            return (self.claim(reviewer, View(), *found[0]) if found else None), verdict
+            if not found:
+                return None, verdict
+            is_second = verdict.occasion is Occasion.SECOND
+            return self.claim(reviewer, View(), *found[0], is_second=is_second), verdict
 
     def agreement(self) -> Counter[tuple[str, ...]]:
-        """Return how often each pair of last judgements by two reviewers was on the same subject.
+        """Return how often each pair of judgements came out of a first and a second review.
 
         Escalating is no judgement here.
         """
         subjects: dict[str, dict[str, str]] = defaultdict(dict)
-        judged = f"SELECT {_SUBJECT} AS subject, reviewer, judgement FROM standing"
+        judged = f"SELECT {_SUBJECT} AS subject, reviewer, judgement, occasion FROM standing"
         judged += " WHERE judgement != 'escalated'"
-        several = f"SELECT subject FROM ({judged}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
-        for subject, reviewer, judgement in self._select_cached(
+        several = f"SELECT subject FROM ({judged}) GROUP BY 1 HAVING max(occasion = 'second')"
+        for subject, reviewer, judgement, _ in self._select_cached(
             f"{judged} AND subject IN ({several}) ORDER BY moment", {}
         ):
-            subjects[subject][self.known_as(reviewer)] = judgement
+            subjects[subject][reviewer] = judgement
         return Counter(p for of in subjects.values() for p in combinations(sorted(of.values()), 2))
 
     def shift(self) -> dict[str, Counter[str]]:
@@ -340,8 +361,22 @@ class Queue(Entries):
         last = "SELECT reviewer, judgement, max(moment) FROM standing WHERE time > ?"
         last = f"SELECT reviewer, judgement, count(*) FROM ({last} GROUP BY 1, {_SUBJECT})"
         for name, judgement, number in self.file.select(f"{last} GROUP BY 1, 2", (_shift_begin(),)):
-            counts[self.known_as(name)][judgement] += number
+            counts[name][judgement] += number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
+
+    def pace(self) -> dict[str, float]:
+        """Return the mean seconds between the verdicts of a reviewer in this shift, but pauses."""
+        gap = "(julianday(time) - julianday(lag(time) OVER (PARTITION BY reviewer ORDER BY time)))"
+        moments = f"SELECT reviewer, {gap} * 86400 AS gap FROM standing WHERE time > ?"
+        moments += f" AND origin = '{DESK}' GROUP BY reviewer, time"
+        found = f"SELECT reviewer, avg(gap) FROM ({moments}) WHERE gap < {HOLD_SECONDS} GROUP BY 1"
+        return dict(self.file.select(found, (_shift_begin(),)))
+
+
+def _occasion_of(entry: Entry) -> Occasion:
+    if entry.section == AUDIT:
+        return Occasion.AUDIT
+    return Occasion.SECOND if entry.second else Occasion.REVIEW
 
 
 def _shift_begin() -> str:

@@ -14,11 +14,8 @@ from recognizer.errors import UsageError
 from recognizer.intervals import share, weighted_count
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
-from recognizer.policy.values import Policy, Probability, Rate, Rule
+from recognizer.policy.values import Policy, Probability, Rule
 from recognizer.rows.row import Row
-from recognizer.taxonomy import Kind, Taxonomy
-
-NO_PRODUCT = ""  # what an image shows that shows no product
 
 MIN_OVER = 5  # decided images that must be over a threshold
 
@@ -71,7 +68,7 @@ def measure_reviewed(
     """
     families = _family_members(bundle, ignore)
     drawn, audited = Counter[float](), Counter[float]()
-    kept: list[tuple[float, str, bool, float | None]] = []
+    kept: list[tuple[float, bool, bool, float | None]] = []
     scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
     for same in images:
         rows = [row for row in same if row.scores and row.model.digest == bundle.digest]
@@ -89,20 +86,20 @@ def measure_reviewed(
         if weight is not None:
             floor = min([floor, *([lead.threshold for lead in leads] or [score])])
         if weight is not None or score > GRID[-1]:
-            family = _shown(rows[0], outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-            kept.append((score, family, bool(leads), weight))
+            is_shown = bool(outcome and outcome.judgement is Judgement.CONFIRMED)
+            kept.append((score, is_shown, bool(leads), weight))
     if not kept:
         raise UsageError(
             f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
             "--model of the scan"
         )
-    scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
+    scores, positive, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)
     # How many images each stands for: a lead for itself, and none that nobody has decided.
     weights = np.array(
         [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
     )
-    decided, positive = weights > 0, shown != NO_PRODUCT
+    decided = weights > 0
     sample = decided & ~lead
     factor = 1.0 if images_per_day is None else images_per_day / scanned
 
@@ -131,9 +128,9 @@ def measure_reviewed(
             and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
         )
 
-    limits = sorted({*GRID, *bundle.any_product_thresholds.values()}, reverse=True)
+    limits = GRID
     steps = [measured(one, scores > one) for one in limits if is_supported(one, scores > one)]
-    caveats = [*_unknown(shown, families)]
+    caveats = []
     if not sample.any():
         caveats.append(
             "No audit sample was decided, or a part of it not at all: nothing is known of what was "
@@ -162,23 +159,6 @@ def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
     return Estimate(found.value / both, low, high)
 
 
-def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
-    """Return the family that a decided image shows: by the reviewer's label, else by its lead."""
-    if outcome.judgement is not Judgement.CONFIRMED:
-        return NO_PRODUCT
-    for label in (outcome.label, *row.lead_labels):
-        if label and label in taxonomy.labels and (family := _family_shown(label, taxonomy)):
-            return family
-    families = row.family or {NO_PRODUCT: 0.0}
-    return max(families, key=lambda name: families[name])
-
-
-def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:
-    if unknown := sorted({*shown.tolist()} - {*families, NO_PRODUCT}):
-        names = ", ".join(unknown)
-        yield f"The bundle does not know {names}, or the policy ignores it: found only by mistake."
-
-
 def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:
     members = {f.name: [m for m in f.members if m not in ignore] for f in bundle.families}
     return {name: labels for name, labels in members.items() if labels}
@@ -187,11 +167,6 @@ def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[s
 def _highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
     """Return the highest probability of any member of a family, from those of labels."""
     return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
-
-
-def _family_shown(label: str, taxonomy: Taxonomy) -> str:
-    entry = taxonomy.labels[label]
-    return str(entry.family) if entry.kind is Kind.PRODUCT else NO_PRODUCT
 
 
 # --- choosing -------------------------------------------------------------------------------------
@@ -235,21 +210,10 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
             f"{capacity:,.0f}: {capacity / step.leads:.0%} of the queue is reached, the "
             "highest scores first."
         )
-    elif choice.chosen == len(choice.steps) - 1:
-        yield "This is the loosest threshold of which enough is known."
 
 
-def policy_of(choice: Choice, step: Step, bundle: Bundle, base: Policy, name: str) -> Policy:
-    """Return a policy with the threshold of a step in place of the default one of ``base``.
-
-    A threshold that the bundle names is given as a rate, for any bundle; others as probabilities.
-    """
-    rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
-
-    def level(threshold: float) -> Rate | Probability:
-        return Rate(rates[threshold]) if threshold in rates else Probability(threshold)
-
-    strictest = (max(rates), choice.steps[0].threshold)
-    priority = next((one for one in strictest if one > step.threshold), step.threshold)
-    rule = Rule(review=level(step.threshold), priority=level(priority))
+def policy_of(choice: Choice, step: Step, base: Policy, name: str) -> Policy:
+    """Return a policy with the threshold of a step in place of the default one of ``base``."""
+    priority = max(choice.steps[0].threshold, step.threshold)
+    rule = Rule(review=Probability(step.threshold), priority=Probability(priority))
     return replace(base, name=name, default=rule)

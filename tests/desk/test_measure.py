@@ -33,16 +33,6 @@ def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
             return measure_outcomes(distinct_images(file), stored, [load_taxonomy()])
 
 
-def test_an_appeal_upholds_or_overturns_what_was_confirmed_before() -> None:
-    appeal = {"occasion": Occasion.APPEAL, "hours": 2}
-    before = [said("a", C), said("b", C), said("c", R), said("d", C), said("e", C)]
-    appeals = [said(name, of, **appeal) for name, of in zip("abcd", (C, R, R, U), strict=True)]
-    found = measure(leads(*"abcde"), *before, *appeals)
-    assert (found.appeals, found.overturned.value) == (2, 0.5)
-    assert (found.precision[0].confirmed, found.precision[0].rejected) == (2, 2)  # the last word
-    assert measure(leads("a"), said("a", C)).overturned is None
-
-
 def leads(*names: str, decision: str = "review") -> list[Row]:
     return [bare_row(name, 0.7, decision) for name in names]
 

@@ -184,10 +184,9 @@ def test_a_last_row_without_newline_is_read_if_it_is_whole(tmp_path: Path, end: 
     assert (found.listing, found.note) == ("L1", "last" if "last" in end else None)
 
 
-@pytest.mark.parametrize(("key", "close"), [("label", "ivory"), ("lable", "label")])
-def test_a_label_or_key_that_nobody_knows_is_refused(tmp_path: Path, key: str, close: str) -> None:
+def test_a_label_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text(json.dumps(PLAIN | {key: "ivroy", "price": "consoles may have more keys"}))
-    with pytest.raises(UsageError, match=f"entry 1: unknown (label|key) .*did you mean {close}"):
+    path.write_text(json.dumps(PLAIN | {"label": "ivroy", "price": "consoles may have more keys"}))
+    with pytest.raises(UsageError, match=r"entry 1: unknown label .*did you mean ivory"):
         [*read_outcomes(path, {"ivory", "bone"})]
-    assert key == "lable" or len([*read_outcomes(path)]) == 1
+    assert len([*read_outcomes(path)]) == 1

@@ -16,7 +16,7 @@ from recognizer.desk.thresholds import Choice, choose, measure_reviewed, policy_
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy.decide import decide
-from recognizer.policy.values import Decision, Policy, Probability, Rate
+from recognizer.policy.values import Decision, Policy, Probability
 from recognizer.prediction import Prediction
 from recognizer.rows import Row, ScanFile
 from recognizer.status import Status
@@ -47,7 +47,7 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
         assert "of the queue is reached" in choice.notes[0]
     else:
         assert [one for one in leads if one <= cases] == leads[: choice.chosen + 1]
-    policy = policy_of(choice, choice.step, bundle, base, "next")
+    policy = policy_of(choice, choice.step, base, "next")
     for score in scores:
         labels = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score}
         rolled_up = bundle.family_scores(np.array([*labels.values()])).tolist()
@@ -58,15 +58,6 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
     assert (policy.ignore, policy.rules) == (base.ignore, {})
     # Not every lead has priority: that would be no order at all.
     assert policy.default.review != policy.default.priority or choice.chosen == 0
-
-
-def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
-    choice = choose(measure_reviewed(bundle, *said_of(bundle, [*GOOD, *BAD])), capacity=1e9)
-    named = bundle.any_product_thresholds[0.01]
-    rate = policy_of(choice, replace(choice.steps[0], threshold=named), bundle, Policy(), "next")
-    assert rate.default.review == Rate(0.01)
-    own = policy_of(choice, replace(choice.steps[0], threshold=0.6), bundle, Policy(), "next")
-    assert own.default.review == Probability(0.6)
 
 
 Image = tuple[float, Judgement | None, float | None]
@@ -108,7 +99,7 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     assert choice.step.leads == 20
     assert choice.steps[-1].threshold >= 0.55
     base = Policy(ignore=frozenset({"rhino_horn"}))
-    policy = policy_of(choice, choice.step, bundle, base, "next")
+    policy = policy_of(choice, choice.step, base, "next")
     assert policy.default.review == Probability(choice.step.threshold)
     assert policy.ignore == {"rhino_horn"}
 

@@ -28,6 +28,8 @@ def evidence_command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
+    number: Annotated[str | None, Option(help="The number of the case.")] = None,
+    officer: Annotated[str | None, Option(help="Who is responsible for the case.")] = None,
 ) -> None:
     """Make a case, a BagIt bag: originals, scores, heat-maps and outcomes.
 
@@ -54,6 +56,8 @@ def evidence_command(
             thumbnail_of=file.thumbnail_of,
             scan=scan.name,
             title=title,
+            number=number,
+            officer=officer,
             made_with=versions() | {"system": platform.platform(), "machine": platform.machine()},
         )
     written = len([*output.glob(f"data/{PHOTOS}/*")])
@@ -103,10 +107,6 @@ def verify_command(
     if flaws:
         typer.echo("".join(f"failed  {shown(flaw)}\n" for flaw in sorted(flaws)), nl=False)
         raise typer.Exit(ExitCode.SOME_FAILED)
-    if digest is not None and len(digest) == len(found):
-        typer.echo(f"{case}: unchanged")
-        return
-    typer.echo(
-        f"{case}: its files agree with its digest, {found}. Only --digest with all noted digits "
-        "shows that nobody replaced them."
-    )
+    is_whole = digest is not None and len(digest) == len(found)
+    only = f"its files agree with its digest, {found}. Only --digest with all noted digits shows"
+    typer.echo(f"{case}: {'unchanged' if is_whole else f'{only} that nobody replaced them.'}")

@@ -160,8 +160,6 @@ def _print(found: Measurement, rate: str | None) -> None:
         map(_cells, found.precision),
         "confirmed: as any wildlife product",
     )
-    if found.overturned is not None:
-        typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if (misses := found.misses) is None:
         advice = f"scan with --audit-rate{f' over {rate}, which drew nothing' if rate else ''}"
         sample = "decide some of the audit sample, of each probability"

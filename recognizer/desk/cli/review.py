@@ -39,6 +39,10 @@ def review_command(
     allow_host: Annotated[
         list[str] | None, Option(help="A host name in the address that browsers open; repeatable.")
     ] = None,
+    second_review: Annotated[
+        float,
+        Option(help="Share of decided listings that another reviewer decides, too.", min=0, max=1),
+    ] = 0.0,
     bundle: options.RowsBundleOption = None,
 ) -> None:
     """Serve the review queue of a scan to a team, who work through it in the browser.
@@ -64,7 +68,7 @@ def review_command(
         token = secrets.token_urlsafe(24)
     with show_progress(f"Opening {scan}"):
         bundles = bundles_behind(bundle)
-        opened = Queue(scan, outcomes)
+        opened = Queue(scan, outcomes, second_review=second_review)
     with (
         opened as queue,
         Photos(queue.file, bundles) as photos,
@@ -116,6 +120,7 @@ def report_command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
+    limit: Annotated[int, Option(help="Leads on the page: the first of the queue.", min=1)] = 1000,
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, to read and to hand on.
 
@@ -127,5 +132,6 @@ def report_command(
 
     require_page(output)
     with show_progress(f"Writing {output}"):
-        write_report(scan, output, bundles_behind(bundle), outcomes=outcomes, title=title)
+        models = bundles_behind(bundle)
+        write_report(scan, output, models, outcomes=outcomes, title=title, limit=limit)
     typer.echo(f"Wrote {output}")

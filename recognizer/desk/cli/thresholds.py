@@ -87,9 +87,9 @@ def thresholds_command(
         goal = f"{capacity:,} leads" if capacity else f"a precision of {precision:.0%}"
         comments = (
             f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}.",
-            "Probabilities hold for this bundle alone; rates, for any.",
+            "Probabilities hold for this bundle alone.",
         )
-        chosen = policy_of(choice, choice.step, model, base, output.stem)
+        chosen = policy_of(choice, choice.step, base, output.stem)
         with replacing(output) as partial_file:
             partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
         say(f"Wrote {output}")

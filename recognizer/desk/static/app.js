@@ -7,6 +7,7 @@ const counted = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}
 const isReport = "report" in document.body.dataset;
 const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
 const PAGE_SIZE = 50;
+const NOUN = document.body.dataset.noun; // what is decided: a listing, or a photo
 const UNSEEN = "Not stored: the photo cannot be seen, and the audit sample asks what it shows. Skip it, or say unsure.";
 const OFFLINE = "Not stored: the server does not answer. Try again.";
 const KEYS = { c: "confirmed", r: "rejected", u: "unsure", e: "escalated", s: "skip", z: "undo" };
@@ -69,6 +70,7 @@ async function send(data) {
     if (answer.html !== undefined) {
       const [before, note] = [card()?.dataset.listing, $("#note")?.value];
       const isStored = answer.ok && !["skip", "undo"].includes(data.do);
+      if (isStored) for (const guide of all(".guide[open]")) write(guideOf(guide), "1");
       if (before) write(noteOf(before), isStored ? "" : note ?? "", "sessionStorage");
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
       if (answer.url) history.replaceState(null, "", answer.url);
@@ -204,12 +206,6 @@ function setHeat(on) {
   button.setAttribute("aria-pressed", on);
   const caption = $(".of-heat", figure());
   if (caption) caption.hidden = !on;
-  // It keeps its size on the page, whatever that of the heat-map is.
-  if (on && image.clientWidth) {
-    [image.width, image.height] = [image.clientWidth, image.clientHeight];
-  } else if (!on) {
-    for (const side of ["width", "height"]) image.removeAttribute(side);
-  }
   const wanted = image.dataset[on ? "heat" : "large"];
   if (!image.dataset.heat || image.getAttribute("src") === wanted) return;
   figure().classList.add("redrawn"); // not waiting: a verdict is on the photo, which was shown
@@ -273,6 +269,14 @@ function showFiltered() {
   const photo = product && all(".stage figure").find((one) => one.dataset.leads?.split(" ").includes(product));
   if (photo) showPhoto(photo.dataset.photo);
 }
+/** The name under which a guide is remembered as read, after which it is folded. */
+const guideOf = (guide) => `guide ${guide.dataset.guide}`;
+function foldGuides() {
+  for (const guide of all(".guide[data-guide]", card() ?? document)) {
+    if (!isReport) guide.open = !read(guideOf(guide));
+    guide.addEventListener("click", () => write(guideOf(guide), guide.open ? "1" : ""));
+  }
+}
 /** The name of a note that was not stored yet, so that it need not be typed again. */
 const noteOf = (listing) => `note ${$(".me bdi")?.textContent} ${listing}`;
 function prepare() {
@@ -282,6 +286,7 @@ function prepare() {
   ticks = new Map();
   opened = 1;
   prepareStage();
+  foldGuides();
   showFiltered();
   setToggle("grid", isOn("grid"));
   countPicked();
@@ -388,6 +393,7 @@ $("#who form")?.addEventListener("submit", async (event) => {
 function pressOnCard(key, event) {
   if (KEYS[key]) {
     if (performance.now() - shownAt >= QUIET_MS) decide(KEYS[key]);
+    else if (!isReport) notify(`Not taken: ${key} came before this ${NOUN} could be seen. Press it again.`);
   } else if (key in ADJUST) adjust(...ADJUST[key]);
   else if (key === "0") for (const name in look) adjust(name, 0);
   else if (key === "a") $("[data-bulk]")?.click();
@@ -512,7 +518,7 @@ function showList(query) {
     }
   }
   $("#listings .empty").hidden = found.length > 0;
-  $("#found").textContent = counted(found.length, "listing");
+  $("#found").textContent = counted(found.length, NOUN);
   $("#pages").hidden = pages < 2;
   $("#pages span").textContent = `Page ${page} of ${pages}`;
   for (const [rel, number] of [["prev", page - 1], ["next", page + 1]]) {

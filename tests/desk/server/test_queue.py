@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -246,19 +247,34 @@ def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan: Path) -> None:
         assert (who, judgement, elsewhere) == ("Anna", "confirmed", 1)
 
 
-def test_names_of_reviewers_are_compared_without_case(scan: Path) -> None:
-    write_scan(scan, many(2))
-    with Queue(scan) as queue:
-        for who in ("Ägidius", "Lea"):
-            entry = queue.claim(queue.known_as(who), View())
-            queue.decide(queue.known_as(who), entry.unit, Judgement.ESCALATED)
-        picked = {one.unit: queue.shown(one) for one in queue.page(View(state="escalated"))[0]}
-        assert queue.decide_many(queue.known_as("äGIDIUS"), picked, REJECTED) == 2
-        queue.decide("Ben", queue.claim("Ben", View(state="rejected")).unit, CONFIRMED)
-        assert queue.agreement() == {("confirmed", "rejected"): 1}  # and not of who escalated it
-        assert {*queue.shift()} == {"Ägidius", "Lea", "Ben"}
-    with Queue(scan) as queue:
-        assert queue.known_as("ÄGIDIUS") == "Ägidius"
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_what_is_decided_is_reviewed_again_blindly(scan: Path, share: float) -> None:
+    """By somebody else, once, before anything new; so that agreement is a figure."""
+    write_scan(scan, many(40))
+    with Queue(scan, second_review=share) as queue:
+        for _ in range(40):
+            queue.decide("Anna", queue.claim("Anna", View()).unit, CONFIRMED)
+        assert queue.claim("ANNA", View()) is None  # her own are not handed to her
+        verdicts = []
+        while entry := queue.claim("Ben", View()):
+            assert queue.claim("Ben", View()) == entry  # he reloads the page
+            assert (entry.second, queue.members(entry, "Ben")) == (1, [entry])
+            verdicts.append((CONFIRMED, REJECTED)[len(verdicts) % 4 == 3])
+            queue.decide("Ben", entry.unit, verdicts[-1])
+            if len(verdicts) == 1:
+                assert queue.undo("Ben")[0].second
+                queue.decide("Ben", entry.unit, CONFIRMED)
+        assert len(verdicts) == {0.0: 0, 1.0: 40}.get(share, len(verdicts))
+        assert 0.1 * 40 <= len(verdicts) <= 0.6 * 40 or share in {0, 1}
+        same = Counter("confirmed" if one is CONFIRMED else "rejected" for one in verdicts)
+        found = {pair[1]: count for pair, count in queue.agreement().items()}
+        assert found == same
+        assert {one.occasion for one in said_in(scan) if one.reviewer == "Ben"} <= {
+            Occasion.SECOND,
+            Occasion.WITHDRAWAL,
+        }
+        assert queue.claim("Cleo", View()) is None  # each of them once
+        assert "Anna" in queue.pace()
 
 
 def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from recognizer.cli import ExitCode
-from recognizer.desk.cards import describe_evidence
+from recognizer.desk.cards import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.lab.enrolment.enroll import enroll
@@ -126,7 +126,8 @@ def test_the_bundle_says_what_it_is_made_of(
     label = bundle.labels[-1]
     assert (label.kind, label.evidence.test.photos) == (Kind.PRODUCT, 0)
     assert "enrolled from 4 photos of 1 source" in label.evidence.enrolment.words
-    assert "enrolled from 4 photos" in (describe_evidence(bundle, "rhino_horn") or "")
+    parts = ENVIRONMENT.get_template("parts.html.j2").module
+    assert "enrolled from 4 photos" in parts.evidence(bundle, "rhino_horn")
     assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
 
 
