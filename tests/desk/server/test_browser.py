@@ -80,7 +80,9 @@ def test_reviewers_work_by_keys_alone(browser: Browser, scan: Path, recognizer: 
         page.keyboard.type("carved, r u e")  # letters of a note are no keys
         page.keyboard.press("Escape")
         press(page, "c", "b")
+        page.evaluate("shownAt = performance.now() + 1e6")
         page.keyboard.press("r")  # too soon: nobody has seen b yet
+        page.locator("#notice", has_text="Not taken: r came before").wait_for()
         page.reload()
         assert page.inner_text("h1").endswith("b")
         press(page, "r", "c")
