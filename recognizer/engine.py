@@ -137,8 +137,8 @@ class DecisionMaker:
 class Recognizer(DecisionMaker):
     """A loaded model.
 
-    Use :meth:`load`, or the constructor with a loaded bundle. ``provider`` is the one that is used,
-    perhaps after a fallback. A pickled recognizer is loaded again from the folder of its bundle.
+    Use :meth:`load`, or the constructor with a loaded bundle. A pickled recognizer is loaded again
+    from the folder of its bundle.
     """
 
     def __init__(
@@ -147,15 +147,14 @@ class Recognizer(DecisionMaker):
         *,
         provider: str = "cpu",
         threads: int | None = None,
-        allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> None:
         super().__init__(bundle)
         self.limits = limits or Limits()
         self._owner = os.getpid()
         again = partial(type(self), bundle, provider=provider, threads=threads)
-        self._load_again = partial(again, allow_fallback=allow_fallback, limits=limits)
-        self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
+        self._load_again = partial(again, limits=limits)
+        self._session, self.provider = open_session(bundle, provider, threads), provider
         self._families = [family.name for family in bundle.families]
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
@@ -172,24 +171,16 @@ class Recognizer(DecisionMaker):
         *,
         provider: str = "cpu",
         threads: int | None = None,
-        allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Self:
         """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
         ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is
-        unavailable, that is a ProviderError, or with ``allow_fallback`` the CPU is used.
-        ``threads`` are those of one pass; None leaves their number to onnxruntime. ``limits`` say
-        what is refused before it is read or decoded. A bundle that is not there or was changed is a
-        BundleError.
+        unavailable, that is a ProviderError. ``threads`` are those of one pass; None leaves their
+        number to onnxruntime. ``limits`` say what is refused before it is read or decoded. A bundle
+        that is not there or was changed is a BundleError.
         """
-        return cls(
-            load_bundle(bundle),
-            provider=provider,
-            threads=threads,
-            allow_fallback=allow_fallback,
-            limits=limits,
-        )
+        return cls(load_bundle(bundle), provider=provider, threads=threads, limits=limits)
 
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`).

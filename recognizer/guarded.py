@@ -23,7 +23,6 @@ from recognizer.imaging.load import read_bytes
 from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import Thumbnail, shrink
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
 from recognizer.status import DEADLY, Status
 
@@ -58,7 +57,6 @@ class GuardedRecognizer(Closes, DecisionMaker):
         timeout: float = 30.0,
         memory_limit: int | None = None,
         provider: str = "cpu",
-        allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Self:
         """Load a bundle, as :meth:`Recognizer.load`, and start the first process.
@@ -73,14 +71,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
         if timeout <= 0:
             raise UsageError(f"timeout = {timeout}: a number of seconds over 0")
         loaded, limits = load_bundle(bundle), limits or SERVICE_LIMITS
-        make = partial(Recognizer, loaded, threads=1, limits=limits)
-        make = partial(make, provider=provider, allow_fallback=allow_fallback)
+        make = partial(Recognizer, loaded, provider=provider, threads=1, limits=limits)
         pool = ProcessPool(
             make, _work, processes=processes, timeout=timeout, memory_limit=memory_limit
         )
         pool.start()
-        if pool.provider != provider:
-            log_fallback(provider, pool.provider)
         return cls(loaded, pool, limits)
 
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ def self_test(bundle: Bundle, provider: str = "cpu") -> float | None:
 
 
 def _log_odds(bundle: Bundle, provider: str) -> NDArray[np.float64]:
-    session, _ = open_session(bundle, provider, threads=1, allow_fallback=False)
+    session = open_session(bundle, provider, threads=1)
     inputs = np.stack([model_input(_pixels(seed), bundle.input.size) for seed in range(2)])
     (scores,) = session.run(["scores"], {"images": inputs})
     return np.asarray(scores, np.float64)

@@ -7,7 +7,6 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from recognizer._process import LOG
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 
@@ -25,9 +24,9 @@ PROVIDERS = {
 
 
 def open_session(
-    bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
-) -> tuple[onnxruntime.InferenceSession, str]:
-    """Verify and load a bundle's model; return the session and the provider that is really used."""
+    bundle: Bundle, provider: str, threads: int | None = None
+) -> onnxruntime.InferenceSession:
+    """Verify and load a bundle's model; a provider that is unavailable is a ProviderError."""
     # Not above: what starts workers does not need it.
     import onnxruntime  # noqa: PLC0415
 
@@ -38,11 +37,11 @@ def open_session(
         raise UsageError(f"threads = {threads}: at least 1")
     names = {theirs: own for own, (theirs, _) in PROVIDERS.items()}
     there = [names[one] for one in onnxruntime.get_available_providers() if one in names]
-    if provider not in there and not allow_fallback:
+    if provider not in there:
         raise ProviderError(
             f"the provider {provider!r} is not in this build of onnxruntime; it has: "
             f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime, or use "
-            "the CPU: --provider cpu (in Python, provider='cpu' or allow_fallback=True)"
+            "the CPU: --provider cpu (in Python, provider='cpu')"
         )
     options = session_options(threads)
     if provider != "cpu":  # whose memory is not that of malloc
@@ -52,7 +51,7 @@ def open_session(
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = bundle.read_model()
     try:
-        providers = _providers(provider if provider in there else "cpu", threads)
+        providers = _providers(provider, threads)
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
         if not is_onnxruntime_error(error):
@@ -60,13 +59,11 @@ def open_session(
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
     _SESSIONS.add(session)
     used = names[session.get_providers()[0]]
-    if used != provider and not allow_fallback:
+    if used != provider:
         words = f"onnxruntime could not start the provider {provider!r} and would use {used!r}"
         raise ProviderError(words)
     _check_interface(session, bundle)
-    if used != provider:
-        log_fallback(provider, used)
-    return session, used
+    return session
 
 
 _SESSIONS: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -80,11 +77,6 @@ def _keep_sessions() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep_sessions)
-
-
-def log_fallback(wanted: str, provider: str | None) -> None:
-    """Log that another provider computes than the one that was asked for."""
-    LOG.warning("the provider %s is not there: %s computes instead", wanted, provider)
 
 
 def is_onnxruntime_error(error: Exception) -> bool:

@@ -24,16 +24,13 @@ from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bun
 
 
 @pytest.mark.parametrize("provider", [*PROVIDERS][1:])
-def test_a_missing_provider_is_reported_with_its_package_unless_a_fallback_is_allowed(
+def test_a_missing_provider_is_reported_with_its_package(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     words = f"{provider}.*Install {re.escape(PROVIDERS[provider][1])} in place of .* --provider cpu"
     with pytest.raises(ProviderError, match=words):
         Recognizer.load(tiny_bundle, provider=provider)
-    fallback = Recognizer.load(tiny_bundle, provider=provider, allow_fallback=True)
-    assert fallback.provider == "cpu"
-    assert fallback.predict(encoded(picture())).status is Status.OK
 
 
 def test_a_provider_that_does_not_start_is_reported(
@@ -50,7 +47,6 @@ def test_a_provider_that_does_not_start_is_reported(
     )
     with pytest.raises(ProviderError, match="would use"):
         Recognizer.load(tiny_bundle, provider="cuda")
-    assert Recognizer.load(tiny_bundle, provider="cuda", allow_fallback=True).provider == "cpu"
 
 
 def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
