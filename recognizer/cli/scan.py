@@ -264,8 +264,6 @@ def _require_sources(sources: Sequence[str], root: str | None) -> None:
 
 def _checked(output: Path) -> Path:
     """Raise a UsageError, before the scan, unless its file can be written; return its path."""
-    if str(output) == "-":
-        raise UsageError("--output -: a scan is written to a file, from which it is resumed")
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
         scan = output.with_suffix(".sqlite")
         raise UsageError(

@@ -4,6 +4,7 @@ A scored row is never replaced by a failure to read.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -122,7 +123,8 @@ def _add_scan(file: ScanFile, other: ScanFile) -> int:
         )
     if column is not None:
         file.set_listing_column(column)
-    with file.attached(other), file.transaction() as database:
+    file.execute("ATTACH ? AS other", (re.sub("mode=rwc?", "mode=ro", other.uri),))
+    with file.transaction() as database:
         names = columns_of(database, "image", "id", *REFERENCES)
         changes = [
             f"{n} = excluded.{n}" for n in (*names, *REFERENCES) if n not in {"key", "first"}
@@ -130,6 +132,7 @@ def _add_scan(file: ScanFile, other: ScanFile) -> int:
         script = _MERGE.format(columns=", ".join(names), changes=", ".join(changes))
         for statement in statements(script):
             database.execute(statement)
+    file.execute("DETACH other")
     return len(other)
 
 

@@ -11,7 +11,6 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -155,17 +154,6 @@ class ScanFile(SqliteFile):
             for statement in statements(_schema()):
                 if view := re.search(r"CREATE VIEW (standing|verdict|queue)\b", statement):
                     self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
-
-    @contextmanager
-    def attached(self, other: ScanFile) -> Iterator[None]:
-        """Attach another scan's file as ``other``."""
-        uri = re.sub("mode=rwc?", "mode=ro", other.uri)
-        with self.lock, self._reported():
-            self._database.execute("ATTACH ? AS other", (uri,))
-            try:
-                yield
-            finally:
-                self._database.execute("DETACH other")
 
     # --- rows -------------------------------------------------------------------------------------
 

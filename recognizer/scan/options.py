@@ -51,8 +51,6 @@ class ScanOptions:
                     f"--allow-host {host}: a host in lower case, such as photos.example, or with "
                     "its port, if a URL names one: localhost:8080"
                 )
-        if self.workers < 0:
-            raise UsageError(f"workers = {self.workers}: at least 1, or 0 for a worker on each CPU")
         if not 0 < self.timeout < math.inf:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
         if self.memory_limit and sys.platform != "linux":
