@@ -206,10 +206,7 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
     except OSError as cause:
         raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
     except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
-        words = str(cause)[:_MAX_MESSAGE]
-        if words.startswith("Cannot overwrite a value"):
-            words += ": a key is given twice"
-        raise error(f"{where} is not TOML: {words}") from cause
+        raise error(f"{where} is not TOML: {str(cause)[:_MAX_MESSAGE]}") from cause
 
 
 def toml_words(error: Exception) -> str:

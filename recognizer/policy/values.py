@@ -292,20 +292,15 @@ del _KEYS["default"]  # its levels stand at the top of a file
 
 
 def policy_path(policy: str | os.PathLike[str]) -> Path:
-    """Return the path of a policy: a file, or by its name of this package."""
+    """Return the path of a policy: of this package by its name, else a file."""
     name = os.fspath(policy)
-    if name not in EXAMPLES:
-        if os.path.exists(policy):
-            return Path(policy)
-        raise PolicyError(
-            f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
-        )
-    if os.path.isfile(policy):
-        raise PolicyError(
-            f"{name!r} is a file here and a policy of this package: write "
-            f"{os.path.join(os.curdir, name)} for the file, or rename it"
-        )
-    return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
+    if name in EXAMPLES:
+        return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
+    if os.path.exists(policy):
+        return Path(policy)
+    raise PolicyError(
+        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+    )
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
