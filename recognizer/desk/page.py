@@ -26,7 +26,7 @@ SECTIONS = {QUEUE: "place < 2", "unscored": "place = 2", AUDIT: "1"}
 MAX_OTHERS = 200  # unscored listings, and those of the audit sample
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
-BYTES_OF_A_LISTING = 14 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB
+BYTES_OF_A_LISTING = 12 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB
 _MAX_JPEG = 9 << 10  # bytes of a thumbnail; with its Base64 a third more
 
 
@@ -127,12 +127,13 @@ class _Report(CardMaker):
 
 
 def _fitted(jpeg: bytes) -> bytes:
-    """Return a thumbnail within its limit, by a lower quality where it needs that."""
+    """Return a thumbnail within its limit, by lower quality and size if it must."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    for quality in (70, 50, 25):
+    for quality, scale in ((70, 1.0), (45, 1.0), (70, 0.5)):
         if len(jpeg) <= _MAX_JPEG or image is None:
             break
-        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        jpeg = cv2.imencode(".jpg", smaller, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return jpeg
 
 

@@ -218,11 +218,6 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
         file.set_setting("audit_rate", "0.01")
     assert "--audit-rate over 0.01, which drew nothing.\n" in succeed("measure", scan).stdout
     assert "decide some of the audit sample" in succeed("measure", of_another[1]).stdout
-    recall_needs = (
-        "decide 2 more of the 2 distinct leads",
-        "decide 1 more",
-        "no lead and no image",
-    )
-    for row, words in zip(reversed(audited), recall_needs, strict=True):
+    for row in reversed(audited):
         store(of_another[1], [outcome("rejected", sha256=row.sha256)])
-        assert f"Recall: unknown; {words}" in succeed("measure", of_another[1]).stdout
+        assert "Recall: unknown; it needs verdicts" in succeed("measure", of_another[1]).stdout

@@ -243,6 +243,17 @@ def test_what_is_beyond_the_limit_is_said_at_the_top(report: Report) -> None:
     assert said in page.text
 
 
+def test_five_hundred_leads_are_ten_megabytes_at_most(report: Report, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
+    sizes = []
+    for count in (10, 60):  # listings of three photos, which no JPEG makes smaller
+        rows = [bare_row(f"{i}.jpg", 0.9, "review", item={"id": i // 3}) for i in range(3 * count)]
+        page = report([NewRow(row=row, thumbnail=shrink(noise, 256, 0)) for row in rows])
+        assert count <= len(page.pictures) < 3 * count
+        sizes.append((tmp_path / "report.html").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 50 * 500 < 10e6 - 100_000
+
+
 def test_failures_leave_the_old_page_and_no_scraps(
     recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,7 +122,7 @@ def measure_command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure precision, misses and appeals of a scan by its outcomes.
+    """Measure precision and misses of a scan by its outcomes.
 
     An image counts once, whatever the number of its listings. Intervals are 95 % intervals.
     Misses need an audit sample (`recognizer scan --audit-rate`). The families of custom labels come
@@ -172,13 +171,11 @@ def _print(found: Measurement, rate: str | None) -> None:
     )
     if misses.recall is not None:
         typer.echo(f"Recall: {misses.recall.as_percent()}")
-    elif (wanted := math.ceil(MIN_DECIDED * found.leads) - found.decided) > 0:
-        typer.echo(
-            f"Recall: unknown; decide {wanted:,} more of the {found.leads:,} distinct leads, so "
-            "that nine tenths are: the first that reviewers decide do not stand for the others."
-        )
     else:
-        typer.echo("Recall: unknown; no lead and no image of the audit sample shows a product.")
+        typer.echo(
+            f"Recall: unknown; it needs verdicts on {MIN_DECIDED:.0%} of the leads, as the first "
+            "that reviewers decide do not stand for the others, and a product among all."
+        )
 
 
 def _cells(found: Precision) -> list[str]:
