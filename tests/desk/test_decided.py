@@ -105,18 +105,6 @@ KEYED = {"listing": "K"}  # of which no photo is a lead
 ABOUT = [{"listing": "L"}, {"listing": "L", "sha256": "a" * 64}, {"sha256": "b" * 64}, KEYED]
 
 
-def test_a_verdict_on_a_listing_is_of_the_photos_that_were_there(tmp_path: Path) -> None:
-    hour, said, team = timedelta(hours=1), tmp_path / "said.jsonl", tmp_path / "team.sqlite"
-    said.write_bytes(outcome(listing="L", time=NOW + hour).to_json_line())
-    first, later = LEADS[0], replace(LEADS[1], time=NOW + 2 * hour)
-    was_clear, other = listing("L", 0.1, "clear"), replace(first, sha256="c" * 64)
-    for number, rows in enumerate([[was_clear, later], [first, later], [other]]):
-        scan = write_scan(tmp_path / f"{number}.sqlite", rows)
-        succeed("outcomes", "import", scan, said, "--outcomes", team)
-    with Outcomes(team) as stored:
-        assert [outcome.sha256 for outcome in stored] == [None, "a" * 64, "c" * 64]
-
-
 def test_a_verdict_on_a_listing_confirms_its_leads_of_products_alone(tmp_path: Path) -> None:
     tusk, fish, broken, horn = tusk_fish_and_broken()
     scan, said = tmp_path / "scan.sqlite", outcome(listing="a", label="rhino_horn")

@@ -178,12 +178,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
             [*read_outcomes(place)]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ",", ",last", ',"last"'])
-def test_a_last_row_without_newline_is_read_if_it_is_whole(tmp_path: Path, end: str) -> None:
-    (found,) = read_outcomes(write_file(tmp_path / "x.csv", f"{TABLE}{end}".encode()))
-    assert (found.listing, found.note) == ("L1", "last" if "last" in end else None)
-
-
 def test_a_label_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps(PLAIN | {"label": "ivroy", "price": "consoles may have more keys"}))

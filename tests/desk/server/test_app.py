@@ -16,7 +16,6 @@ from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import ScanFile
 from tests.desk.server.queues import EVIL, SOME_KEY, Client, listing, many, said_in, served
 from tests.rows.rows import NOW, bare_row, digest, write_scan
-from tests.work import Count
 
 
 @pytest.mark.parametrize("changed", ["the lead", "a photo that was ticked", "the whole scan"])
@@ -158,31 +157,6 @@ def test_what_is_taken_back_is_there_to_be_changed(tmp_path: Path) -> None:
             assert re.search(rf'value="{label}"[^>]* {chosen}>', card)
             assert ">a &lt;note&gt;</textarea>" in card
         assert anna.act("skip").json()["html"].count("&lt;note") == 0
-
-
-def test_twenty_thousand_photos_come_in_pages_and_are_undone_at_once(tmp_path: Path) -> None:
-    rows = [
-        replace(listing("a", 0.9), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(20_000)
-    ]
-    scan = write_scan(tmp_path / "scan.sqlite", [*rows, listing("b")])
-    desks: list[Queue] = []
-    with served(scan, prepare=desks.append) as base:
-        anna = Client(base, "Anna")
-        page = anna.open()
-        assert len(page) < 100_000
-        assert page.count("<figure") == 40
-        assert "Page 1 of 500" in page
-        last = anna.http.get(f"/listing/{anna.listing}/photos?page=500").text
-        assert last.count("<figure") == 40
-        assert {*anna.photos}.isdisjoint(re.findall(r'data-photo="(\w+)"', last))
-        shown = anna.listing
-        assert [anna.act("rejected", pages=n).status_code for n in (24, 30)] == [400, 200]
-        assert (len(said_in(scan)), anna.title) == (1200, "Title of b")
-        steps = Count()  # of a thousand instructions of SQLite
-        desks[0].file._database.set_progress_handler(steps.wrap(lambda: 0), 1000)
-        assert anna.act("undo").status_code == 200
-        assert steps.number < 10_000
-        assert anna.listing == shown
 
 
 def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path: Path) -> None:

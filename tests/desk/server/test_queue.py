@@ -109,16 +109,6 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
-def test_a_clock_that_was_wrong_dates_a_verdict_by_a_day_at_most(scan: Path) -> None:
-    now, day = datetime.now(UTC), timedelta(days=1)
-    write_scan(scan, [replace(listing("a"), time=now + 900 * day)])
-    store(scan, [outcome("unsure", listing="a", time=now + day / 2)])
-    with Queue(scan) as queue:
-        queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
-        assert names(queue, View(state="rejected")) == ["a"]
-    assert said_in(scan)[1].time < now + day
-
-
 def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
     copies = [copy_of(listing(f"c{i}", 0.9 - i / 100, seller=f"S{i % 2}")) for i in range(4)]
     write_scan(scan, [*copies, listing("other", 0.5, seller="S1")])
