@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from recognizer._files import parquet_library, replacing
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.lab.dataset.folds import stratified_folds
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import (
@@ -157,9 +158,14 @@ def _calibrated_folds(
     held: OutOfFold, title: str
 ) -> tuple[Bundle, list[Photo], list[Prediction], list[Triage]]:
     """Return a bundle of all folds, the photos, and what each fold's own bundle says of them."""
-    numbers = np.unique(held.folds)
-    if len(numbers) < 2:
-        raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
+    folds = held.folds
+    if len(np.unique(folds)) < 2:  # one network left all out: halves by source calibrate each other
+        if len({p.source for p in held.photos}) < 2:
+            raise DatasetError(f"{title}: photos of one fold and source; at least 2 are needed")
+        truth, sources = [p.label for p in held.photos], [p.source for p in held.photos]
+        folds = np.zeros(len(held.photos), np.int16)
+        folds[stratified_folds(truth, sources, 2)[1][1]] = 1
+    numbers = np.unique(folds)
     draft = uncalibrated(
         held.labels,
         taxonomy_of(held.photos),
@@ -172,7 +178,7 @@ def _calibrated_folds(
     )
     photos, predictions, triages = list[Photo](), list[Prediction](), list[Triage]()
     for number in numbers:
-        inside = held.folds == number
+        inside = folds == number
         own, others = (list(compress(held.photos, rows)) for rows in (inside, ~inside))
         bundle = calibrated(draft, held.log_odds[~inside], others)
         said = _predict(bundle, own, held.log_odds[inside])
