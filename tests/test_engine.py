@@ -14,7 +14,6 @@ from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import BundleError, PolicyError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.thumbnail import draw_heatmap
-from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
@@ -47,7 +46,7 @@ def mixed() -> list[bytes]:
 @pytest.mark.parametrize(
     ("color", "label"), [("red", "ivory_worked"), ("green", "ceramic"), ("blue", "listing_other")]
 )
-def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
+def test_a_photo(color, label, recognizer):
     prediction = recognizer.predict(encoded(picture(color)))
     assert prediction.status is Status.OK
     assert tuple(prediction.scores) == LABELS == recognizer.labels
@@ -61,7 +60,7 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_one_red_frame_is_enough_and_is_named(kind: str, recognizer: Recognizer) -> None:
+def test_one_red_frame_is_enough_and_is_named(kind, recognizer):
     prediction = recognizer.predict(animated("blue", "blue", "red", "blue", "blue", format=kind))
     assert prediction.scores["ivory_worked"] > 0.9
     assert prediction.scores["listing_other"] > 0.9  # each score is the highest of all frames
@@ -72,7 +71,7 @@ def test_one_red_frame_is_enough_and_is_named(kind: str, recognizer: Recognizer)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, BATCH_SIZE, 100])
-def test_a_batch_gives_what_single_calls_give(batch_size: int, recognizer: Recognizer) -> None:
+def test_a_batch_gives_what_single_calls_give(batch_size, recognizer):
     images = mixed()
     together = list(recognizer.predict_many(images, batch_size=batch_size))
     assert len(together) == len(images)
@@ -84,7 +83,7 @@ def test_a_batch_gives_what_single_calls_give(batch_size: int, recognizer: Recog
     assert (together[10].frame, together[10].frames) == (12, 13)
 
 
-def test_images_are_read_as_predictions_are_taken(recognizer: Recognizer) -> None:
+def test_images_are_read_as_predictions_are_taken(recognizer):
     read: list[int] = []
 
     def source() -> Iterator[bytes]:
@@ -99,7 +98,7 @@ def test_images_are_read_as_predictions_are_taken(recognizer: Recognizer) -> Non
         assert len(read) == count
 
 
-def test_eight_threads(recognizer: Recognizer) -> None:
+def test_eight_threads(recognizer):
     images = mixed() * 4
     alone = [recognizer.predict(image) for image in images]
     with ThreadPoolExecutor(8) as threads:
@@ -107,7 +106,7 @@ def test_eight_threads(recognizer: Recognizer) -> None:
             assert_same(mine, theirs)
 
 
-def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) -> None:
+def test_the_embedding_is_that_of_the_frame_that_scored(recognizer):
     found = recognizer.embed(encoded(picture("red", seed=3), "PNG"))
     assert found.dtype == np.float32
     assert found == pytest.approx((230, 20, 20), abs=4)
@@ -117,7 +116,7 @@ def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) 
 @pytest.mark.parametrize(
     "image", [b"", b"<html>", encoded(picture())[:300], Path("no/such/file.jpg"), Path()]
 )
-def test_bad_input_is_a_status_of_every_call(image: bytes | Path, recognizer: Recognizer) -> None:
+def test_bad_input_is_a_status_of_every_call(image, recognizer):
     prediction, embedded = recognizer.predict(image), recognizer.embed(image)
     explanation = recognizer.explain(image)
     assert prediction.status is Status.FAILED
@@ -134,14 +133,12 @@ def test_bad_input_is_a_status_of_every_call(image: bytes | Path, recognizer: Re
 
 @pytest.mark.parametrize("call", ["predict", "embed", "explain"])
 @pytest.mark.parametrize("image", ["/etc/passwd", "photo.jpg", "", None, np.zeros((4, 4, 3))])
-def test_a_mistake_of_the_caller_raises_in_every_call(
-    call: str, image: object, recognizer: Recognizer
-) -> None:
+def test_a_mistake_of_the_caller_raises_in_every_call(call, image, recognizer):
     with pytest.raises(UsageError):
         getattr(recognizer, call)(image)
 
 
-def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_a_prediction_of_another_model_is_refused(recognizer, tmp_path):
     strict = Calibration(1.0, -5.0)
     labels = (replace(label, calibration=strict) for label in recognizer.bundle.labels)
     other = Recognizer.load(write_tiny_bundle(tmp_path, labels=tuple(labels)))
@@ -160,7 +157,7 @@ def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
-def test_a_family_with_the_name_of_a_label_is_a_lead_of_its_own(name: str, tmp_path: Path) -> None:
+def test_a_family_with_the_name_of_a_label_is_a_lead_of_its_own(name, tmp_path):
     """As of `enroll pangolin_skin --family pangolin_scales`, where both names are labels too."""
 
     def rename(description: dict[str, Any]) -> None:
@@ -181,7 +178,7 @@ def test_a_family_with_the_name_of_a_label_is_a_lead_of_its_own(name: str, tmp_p
     assert ("family", name) in {(one.kind, one.name) for one in leads}
 
 
-def test_a_policy_is_a_name_a_path_or_the_default(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_a_policy_is_a_name_a_path_or_the_default(recognizer, tmp_path):
     (tmp_path / "own.toml").write_text("review_probability = 1.0\npriority_probability = 1.0\n")
     prediction = recognizer.predict(picture("red"))
     assert recognizer.decide(prediction) == recognizer.decide(prediction, Policy())
@@ -194,7 +191,7 @@ def test_a_policy_is_a_name_a_path_or_the_default(recognizer: Recognizer, tmp_pa
         recognizer.decide(prediction, {"name": "strict"})  # type: ignore[arg-type]
 
 
-def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_a_recognizer_is_named_and_pickled(recognizer, tmp_path):
     assert repr(recognizer) == "Recognizer('tiny-v1', provider='cpu')"
     again = pickle.loads(pickle.dumps(recognizer))
     assert again.predict(picture("red")) == recognizer.predict(picture("red"))
@@ -209,9 +206,7 @@ SHAPES = [(1, 1), (1, 65_535), (65_535, 1), (2, 33_000), (33_000, 2), (7, 7), (1
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
-def test_no_error_of_opencv_escapes(
-    shape: tuple[int, int], channels: tuple[int, ...], recognizer: Recognizer
-) -> None:
+def test_no_error_of_opencv_escapes(shape, channels, recognizer):
     image = np.random.default_rng(0).integers(0, 256, (*shape, *channels), np.uint8)
     assert recognizer.predict(image).status is not Status.FAILED
     assert recognizer.embed(image) is not None
@@ -244,9 +239,7 @@ CASES: dict[str, Callable[[Image.Image], bytes]] = {
         ((300, 1200), (150, 600, 300, 900)),
     ],
 )
-def test_the_box_is_around_the_red_object(
-    case: str, size: tuple[int, int], box: tuple[int, int, int, int], recognizer: Recognizer
-) -> None:
+def test_the_box_is_around_the_red_object(case, size, box, recognizer):
     explanation = recognizer.explain(CASES[case](red_at(box, size)))
     prediction = explanation.prediction
     assert ((prediction.width, prediction.height), explanation.label) == (size, "ivory_worked")
@@ -279,7 +272,7 @@ def collage(*colors: str) -> Image.Image:
     return page
 
 
-def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Recognizer) -> None:
+def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer):
     scored = recognizer.explain(encoded(collage()))
     prediction = scored.prediction
     assert prediction.part == pytest.approx((408, 308, 808, 608), abs=16)
@@ -302,7 +295,7 @@ def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Reco
     assert recognizer.embed(encoded(collage())) is not None
 
 
-def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_parts_have_a_threshold_of_their_own(recognizer, tmp_path):
     shifted = Recognizer.load(write_tiny_bundle(tmp_path, part_shift=2.0))
     assert shifted.bundle.digest != recognizer.bundle.digest
     both = [one.predict(encoded(collage())) for one in (recognizer, shifted)]
@@ -325,13 +318,8 @@ def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: P
     ],
 )
 def test_near_leads_are_rescored_with_augmentation(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    red: int | tuple[int, int],
-    lead: float,
-    max_views: int,
-    passes: list[int],
-) -> None:
+    tmp_path, monkeypatch, red, lead, max_views, passes
+):
     """Here by a network that sees red at the top alone, and images that have it on the left."""
     asked, at_once = list[int](), list[bool]()
 
@@ -358,7 +346,7 @@ def test_near_leads_are_rescored_with_augmentation(
     assert at_once == [True] + [False] * (len(passes) - 1)  # copies are made as they are needed
 
 
-def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path, bundle):
     """A score of nothing has no hot place, however sure the model was before calibration."""
     image = np.full((64, 64, 3), (220, 30, 30), np.uint8)
     for intercept in (0.0, -9.0):
@@ -379,7 +367,7 @@ def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     return (shown == 200).all(axis=2), (shown == (255, 214, 0)).all(axis=2)
 
 
-def test_the_line_is_at_half_of_the_maximum_and_not_under_the_threshold() -> None:
+def test_the_line_is_at_half_of_the_maximum_and_not_under_the_threshold():
     bright, line = drawn_heat(0.9, 0.1)  # all of it is over the threshold
     assert bright[20:80, 20:160].all()
     assert not bright[120:].any()

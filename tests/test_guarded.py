@@ -38,9 +38,7 @@ def guarded(tiny_bundle: Path) -> Iterator[GuardedRecognizer]:
         yield guarded
 
 
-def test_answers_are_those_of_a_recognizer(
-    guarded: GuardedRecognizer, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_answers_are_those_of_a_recognizer(guarded, tiny_bundle, tmp_path):
     plain = Recognizer.load(tiny_bundle, limits=Limits(max_bytes=100_000))
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(guarded.predict, [RED, GREEN, b"no image", b""] * 5))
@@ -66,9 +64,7 @@ def test_answers_are_those_of_a_recognizer(
         (engines.SWELLS, Reason.OUT_OF_MEMORY),
     ],
 )
-def test_an_accident_costs_one_answer(
-    guarded: GuardedRecognizer, accident: bytes, reason: Reason
-) -> None:
+def test_an_accident_costs_one_answer(guarded, accident, reason):
     if accident == engines.SWELLS and sys.platform != "linux":
         pytest.skip("the memory limit needs Linux")
     with ThreadPoolExecutor(3) as threads:
@@ -78,9 +74,7 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
-def test_a_score_is_explained_and_a_thumbnail_is_made_elsewhere(
-    guarded: GuardedRecognizer, tiny_bundle: Path
-) -> None:
+def test_a_score_is_explained_and_a_thumbnail_is_made_elsewhere(guarded, tiny_bundle):
     plain = Recognizer.load(tiny_bundle)
     for image, label in ((RED, None), (io.BytesIO(RED), "ivory_worked"), (b"no image", None)):
         found, expected = guarded.explain(image, label), plain.explain(RED, label)
@@ -103,13 +97,13 @@ def test_a_score_is_explained_and_a_thumbnail_is_made_elsewhere(
 
 
 @pytest.mark.parametrize("accident", [engines.EXITS, engines.RAISES])
-def test_an_accident_costs_one_explanation(guarded: GuardedRecognizer, accident: bytes) -> None:
+def test_an_accident_costs_one_explanation(guarded, accident):
     bad = guarded.explain(RED + accident)
     assert (bad.prediction.status, bad.heatmap.size, bad.rgb.size) == (Status.FAILED, 0, 0)
     assert guarded.explain(RED).heatmap.size
 
 
-def test_an_image_is_not_blamed_for_a_process_that_died_before(guarded: GuardedRecognizer) -> None:
+def test_an_image_is_not_blamed_for_a_process_that_died_before(guarded):
     before = guarded.predict(RED)
     guarded._pool.start()
     children = [*guarded._pool._children]
@@ -120,9 +114,7 @@ def test_an_image_is_not_blamed_for_a_process_that_died_before(guarded: GuardedR
     assert [guarded.predict(RED) for _ in range(3)] == [before] * 3
 
 
-def test_a_hanging_image_is_logged_not_shown_and_the_end(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_hanging_image_is_logged_not_shown_and_the_end(tiny_bundle, monkeypatch, caplog):
     monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
     with GuardedRecognizer.load(tiny_bundle, timeout=1) as guarded:
         found = guarded.predict(RED + engines.HANGS)
@@ -136,9 +128,7 @@ def test_a_hanging_image_is_logged_not_shown_and_the_end(
     assert any(isinstance(one, logging.NullHandler) for one in LOG.handlers)
 
 
-def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
-    guarded: GuardedRecognizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_call_does_not_give_its_answer_to_the_next(guarded, monkeypatch):
     red, green = guarded.predict(RED), guarded.predict(GREEN)
     with monkeypatch.context() as patch:
         # By Ctrl-C, or the time limit of a task queue.
@@ -148,7 +138,7 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
 
 
-def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
+def test_many_tasks_of_an_event_loop(guarded):
     async def ask() -> tuple[list[Prediction | BaseException], int]:
         ticks = 0
 
@@ -185,9 +175,7 @@ def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     assert after["processes"] in {1, 2}
 
 
-def test_what_keeps_it_from_starting(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_keeps_it_from_starting(tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr("recognizer._process.MAX_FAILED_STARTS", 1)
     with pytest.raises(BundleNotFoundError):
         GuardedRecognizer.load(tmp_path / "none")
@@ -202,7 +190,7 @@ def test_what_keeps_it_from_starting(
             GuardedRecognizer.load(tiny_bundle)
 
 
-def test_a_script_without_its_guard_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_script_without_its_guard_says_so(tiny_bundle, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         f"from recognizer import GuardedRecognizer\nGuardedRecognizer.load({str(tiny_bundle)!r})\n"

@@ -1,7 +1,6 @@
 import io
 import json
 from collections import Counter
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -38,12 +37,12 @@ def _shown(data: bytes, color: str = "white") -> RGB:
 
 @pytest.mark.parametrize("form", forms.FORMS, ids=lambda form: form.name)
 @pytest.mark.parametrize("size", [(60, 600), (600, 60), (24, 24)])
-def test_a_form_can_be_made_of_any_shape(form: Form, size: tuple[int, int]) -> None:
+def test_a_form_can_be_made_of_any_shape(form, size):
     made = form.draw(np.asarray(cv2.resize(PHOTO, size), np.uint8), _material())
     assert load_image(made if isinstance(made, bytes) else forms.encoded(made)).frames
 
 
-def test_what_viewers_show_of_a_trick_is_the_photo() -> None:
+def test_what_viewers_show_of_a_trick_is_the_photo():
     black = _shown(tricks.transparent(PHOTO, _material()), "black")
     assert np.abs(black.astype(int) - PHOTO).max() <= 2
     image = Image.open(io.BytesIO(tricks.profile(PHOTO, _material())))
@@ -54,7 +53,7 @@ def test_what_viewers_show_of_a_trick_is_the_photo() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_the_hidden_frame_is_shown_longest(kind: str) -> None:
+def test_the_hidden_frame_is_shown_longest(kind):
     image = Image.open(io.BytesIO(tricks.hidden_frame(kind, PHOTO, _material())))
     assert getattr(image, "n_frames", 1) == 16
     times = []
@@ -67,7 +66,7 @@ def test_the_hidden_frame_is_shown_longest(kind: str) -> None:
     assert times[1] > 100 * sum(times[:1] + times[2:])
 
 
-def test_the_scaling_attack_changes_one_line_in_three() -> None:
+def test_the_scaling_attack_changes_one_line_in_three():
     made = _shown(tricks.scaling(PHOTO, _material())).astype(int)
     assert sorted(made.shape) == [3, 2 * 64 - 1, 3 * 64]
     plain = cv2.resize(PHOTO, made.shape[1::-1], interpolation=cv2.INTER_CUBIC)
@@ -76,11 +75,11 @@ def test_the_scaling_attack_changes_one_line_in_three() -> None:
     assert max(changed[0::3].max(), changed[2::3].max()) <= 1
 
 
-def test_the_picture_is_that_of_the_forms() -> None:
+def test_the_picture_is_that_of_the_forms():
     assert Image.open(io.BytesIO(draw_picture())).size == Image.open(PICTURES / "evasion.jpg").size
 
 
-def test_the_limits_print_each_form_that_is_below_its_aim() -> None:
+def test_the_limits_print_each_form_that_is_below_its_aim():
     path = LIMITS.parents[1] / "export" / f"evasion-{load_bundle().title}.json"
     found = json.loads(path.read_text("utf-8"))
     lines = [*below_aims(found)]
@@ -94,9 +93,7 @@ def test_the_limits_print_each_form_that_is_below_its_aim() -> None:
         assert any(f"{form.name} {share}" in line for line in lines) == is_below
 
 
-def test_figures_are_measured_and_written(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_are_measured_and_written(tiny_bundle, tmp_path, capsys):
     data = write_split_photos(tmp_path / "data")
     arguments = ["--data", str(data), "--bundle", str(tiny_bundle), "--photos", "3"]
     arguments += ["--negatives", "4", "--form", "mirrored", "--form", "letterbox", "--form", "zip"]
@@ -116,9 +113,7 @@ def test_figures_are_measured_and_written(
     capsys.readouterr()
 
 
-def test_a_network_is_measured_on_the_photos_of_its_fold(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_is_measured_on_the_photos_of_its_fold(tiny_bundle, tmp_path, monkeypatch):
     data = write_split_photos(tmp_path / "data")
     folds = {f"train/{name}": (name, int(name == "b")) for name in "abc"}
     monkeypatch.setattr(evasion, "read_folds", lambda _: folds)

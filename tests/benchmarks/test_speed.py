@@ -10,7 +10,7 @@ from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
 
 
-def test_photos_are_as_large_as_photos_are(tmp_path: Path) -> None:
+def test_photos_are_as_large_as_photos_are(tmp_path):
     samples = sorted(SAMPLES.glob("*.jpg"))
     made, again = (make_photos(tmp_path / name, samples, (400, 300), 4) for name in "ab")
     assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
@@ -21,9 +21,7 @@ def test_photos_are_as_large_as_photos_are(tmp_path: Path) -> None:
         assert 1 <= path.stat().st_size / (BYTES_PER_PIXEL * 400 * 300) < 2
 
 
-def test_a_marketplace_has_few_products_and_no_test_photos(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_marketplace_has_few_products_and_no_test_photos(tmp_path, monkeypatch):
     given = list[Path]()
     monkeypatch.setattr(
         speed, "make_photos", lambda folder, here, size, n: given.extend(here) or here[:n]
@@ -37,12 +35,7 @@ def test_a_marketplace_has_few_products_and_no_test_photos(
     assert len(kinds["products"]) >= sum(path in kinds["products"] for path in mix) == 1
 
 
-def test_the_command(
-    tiny_bundle: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_command(tiny_bundle, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(speed, "SIZE", (160, 120))
     monkeypatch.setattr(speed, "LARGE", (320, 240))
     # Whether so short a scan can be timed depends on the machine; all else is measured.
@@ -69,12 +62,12 @@ def test_the_command(
     assert float(rows["decoding alone"][1]) == 1
 
 
-def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_scan_is_timed(tiny_bundle, tmp_path):
     photos = make_photos(tmp_path / "photos", [next(SAMPLES.glob("*.jpg"))], (64, 48), 1)
     assert min(scan_seconds(load_bundle(tiny_bundle), photos, 20, 1)) > 0
 
 
-def test_a_service_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_service_is_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(service, "PROCESSES", (1,))
     monkeypatch.setattr(service, "make_uploads", lambda: {"empty": b""})
     monkeypatch.setattr(service, "in_new_process", lambda function, *given: function(*given))

@@ -45,7 +45,7 @@ def scan(tmp_path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
+def test_decided_images_are_a_dataset(tmp_path, scan, rows):
     folder = tmp_path / "decided"
     said = succeed("outcomes", "dataset", scan, folder, "--rejected-as", "listing_other")
     assert "Left out" not in said.stderr
@@ -71,9 +71,7 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
         assert words in " ".join(refused.stderr.split())
 
 
-def test_listings_told_apart_by_a_column_of_their_own_are_sources(
-    tmp_path: Path, tiny_bundle: Path
-) -> None:
+def test_listings_told_apart_by_a_column_of_their_own_are_sources(tmp_path, tiny_bundle):
     table, scan = tmp_path / "t.csv", tmp_path / "scan.sqlite"
     for name in "ab":
         (tmp_path / f"{name}.jpg").write_bytes(encoded(picture("red", seed=ord(name))))
@@ -90,9 +88,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (FULL, ExitCode.USAGE)])
-def test_a_dataset_appears_whole_or_not_at_all(
-    error: object, code: int, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dataset_appears_whole_or_not_at_all(error, code, tmp_path, scan, monkeypatch):
     monkeypatch.setattr("recognizer.desk.decided._source_of", Mock(side_effect=error))
     before, folder = {*tmp_path.iterdir()}, tmp_path / "decided"
     done = invoke("outcomes", "dataset", scan, folder, code=code)
@@ -105,7 +101,7 @@ KEYED = {"listing": "K"}  # of which no photo is a lead
 ABOUT = [{"listing": "L"}, {"listing": "L", "sha256": "a" * 64}, {"sha256": "b" * 64}, KEYED]
 
 
-def test_a_verdict_on_a_listing_confirms_its_leads_of_products_alone(tmp_path: Path) -> None:
+def test_a_verdict_on_a_listing_confirms_its_leads_of_products_alone(tmp_path):
     tusk, fish, broken, horn = tusk_fish_and_broken()
     scan, said = tmp_path / "scan.sqlite", outcome(listing="a", label="rhino_horn")
     write_scan(scan, [tusk, fish, horn, broken])
@@ -128,7 +124,7 @@ def withdrawn(said: Outcome) -> Outcome:
 
 @given(st.data())
 @settings(max_examples=25, deadline=None, phases=[Phase.generate])
-def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data: st.DataObject) -> None:
+def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data):
     about = st.tuples(st.sampled_from([*Judgement]), st.sampled_from(ABOUT), st.integers(0, 99))
     drawn = data.draw(st.lists(about, min_size=1, max_size=5, unique_by=lambda one: one[2]))
     said = [
@@ -151,9 +147,7 @@ def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data: st.Dat
     assert states[0] == states[1]
 
 
-def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
-    tmp_path: Path, scan: Path, rows: list[Row]
-) -> None:
+def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(tmp_path, scan, rows):
     Path(rows[0].source).unlink()
     Path(rows[1].source).write_bytes(b"another")
     store(scan, [outcome(sha256=rows[3].sha256, label="../outside")])
@@ -172,7 +166,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     assert "no image was confirmed" in " ".join(nothing.output.split())
 
 
-def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
+def test_outcomes_go_out_and_come_in(tmp_path, scan):
     """Into the team's file, too, which is made for them; where they come from is not made up."""
     printed = invoke("outcomes", "export", scan, "-").stdout
     assert [json.loads(line)["origin"] for line in printed.splitlines()] == [None] * 4
@@ -192,7 +186,7 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
     refuse("outcomes", "export", tmp_path / "none", bad)
 
 
-def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
+def test_the_figures_are_printed(tmp_path, scan, rows):
     audited = [*rows[:2], replace(rows[2], audit=0.5)]
     of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
     done = succeed(*of_another)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -98,7 +97,7 @@ def make_again(case: Path) -> str:
     return digest_of(case)
 
 
-def test_a_case_holds_all_of_it_and_verifies(case: Path, rows: list[Row]) -> None:
+def test_a_case_holds_all_of_it_and_verifies(case, rows):
     for row in rows[:2]:
         (copy,) = (case / "data" / "photos").glob(f"{row.sha256}.*")
         assert copy.read_bytes() == Path(row.source).read_bytes()
@@ -115,7 +114,7 @@ def test_a_case_holds_all_of_it_and_verifies(case: Path, rows: list[Row]) -> Non
     assert "default-src 'none'" in page
 
 
-def test_only_a_lead_has_a_line_and_a_sentence(case: Path, rows: list[Row]) -> None:
+def test_only_a_lead_has_a_line_and_a_sentence(case, rows):
     """Of the green photo no label is a lead, however its highest score came about."""
     assert [bool(row.leads) for row in rows[:2]] == [True, False]
     page = (case / "data" / "index.html").read_text()
@@ -141,14 +140,12 @@ def _link(folder: Path) -> None:
         (lambda data: (data.parent / "bagit.txt").unlink(), "bagit.txt"),
     ],
 )
-def test_what_is_missing_or_added_is_named(
-    case: Path, change: Callable[[Path], object], named: str
-) -> None:
+def test_what_is_missing_or_added_is_named(case, change, named):
     change(case / "data")
     assert named in failed(case)
 
 
-def test_the_noted_digest_is_that_of_the_bytes(case: Path) -> None:
+def test_the_noted_digest_is_that_of_the_bytes(case):
     digest = digest_of(case)
     for length in (8, 12, 63, 64):
         assert not failed(case, "--digest", digest[:length])
@@ -163,7 +160,7 @@ def test_the_noted_digest_is_that_of_the_bytes(case: Path) -> None:
         assert "the case digest is" in failed(case, "--digest", digest[:length])
 
 
-def test_any_change_of_any_file_is_found(case: Path) -> None:
+def test_any_change_of_any_file_is_found(case):
     digest = digest_of(case)
     for path in (path for path in sorted(case.rglob("*")) if path.is_file()):
         content = path.read_bytes()
@@ -184,9 +181,7 @@ def test_any_change_of_any_file_is_found(case: Path) -> None:
     ("data", "words"),
     [(None, "not_found"), (encoded(picture("gray")), "has changed since the scan")],
 )
-def test_an_original_that_is_gone_or_changed_is_said_to_be(
-    tmp_path: Path, rows: list[Row], recognizer: Recognizer, data: bytes | None, words: str
-) -> None:
+def test_an_original_that_is_gone_or_changed_is_said_to_be(tmp_path, rows, recognizer, data, words):
     def read(row: Row) -> bytes:
         if data is None:
             raise Refused(Reason.NOT_FOUND, "no such file")
@@ -199,9 +194,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be(
     assert not failed(case)
 
 
-def test_a_case_is_whole_or_not_there(
-    tmp_path: Path, folder: Path, rows: list[Row], recognizer: Recognizer
-) -> None:
+def test_a_case_is_whole_or_not_there(tmp_path, folder, rows, recognizer):
     strict = Reference(name="strict", digest="1" * 64)
     with pytest.raises(KeyboardInterrupt):
         write_case(
@@ -220,7 +213,7 @@ def test_a_case_is_whole_or_not_there(
     assert TAG_MANIFEST in failed(folder)
 
 
-def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row]) -> None:
+def test_leads_are_found_by_digest_source_and_listing(scan, rows):
     first, second, third = rows
     with ScanFile(scan) as file:
         assert find_leads(file, [(first.sha256 or "")[:8]]) == [first]
@@ -237,8 +230,8 @@ def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row
 
 
 def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
-    folder: Path, tmp_path: Path, recognizer: Recognizer, tiny_bundle: Path
-) -> None:
+    folder, tmp_path, recognizer, tiny_bundle
+):
     """No image of it is a lead, so the verdict is about the listing and no image of it."""
     row = row_of(
         recognizer,

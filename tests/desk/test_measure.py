@@ -37,7 +37,7 @@ def leads(*names: str, decision: str = "review") -> list[Row]:
     return [bare_row(name, 0.7, decision) for name in names]
 
 
-def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
+def test_precision_is_confirmed_among_decided_by_level_and_product():
     rows = [*leads("a", "b", "c", "d"), *leads("e", decision="priority"), bare_row("f", 0, "clear")]
     found = measure(rows, said("a", C), said("b", R), said("c", U), said("e", C), said("f", R))
     assert (found.images, found.leads, found.decided) == (6, 5, 3)
@@ -50,7 +50,7 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
     assert {(p.level, p.confirmed) for p in ivory} == {(Decision.REVIEW, 1), (Decision.PRIORITY, 1)}
 
 
-def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product() -> None:
+def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product():
     family = lead("ivory", kind=CandidateKind.FAMILY)
     rows = [replace(row, leads=(lead(), family)) for row in leads(*"abcde")]
     labels = {"a": "ivory_worked", "b": "ivory_raw", "c": "coral", "d": None}
@@ -63,7 +63,7 @@ def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product(
     assert all(p.precision and p.precision.value == 0.8 for p in found.precision)
 
 
-def test_families_of_custom_labels_are_those_of_their_bundle(tmp_path: Path) -> None:
+def test_families_of_custom_labels_are_those_of_their_bundle(tmp_path):
     custom = {"label": {"walrus_tusk": {"kind": "product", "family": "ivory"}}}
     taxonomy = load_taxonomy().extended(custom, "own")
     bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
@@ -84,7 +84,7 @@ def cleared(name: str, audit: float | None) -> Row:
     return bare_row(name, 0.001, "clear", audit=audit)
 
 
-def test_each_audited_image_stands_for_those_like_it() -> None:
+def test_each_audited_image_stands_for_those_like_it():
     rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
     outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
     found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C), said("b", R)).misses
@@ -96,7 +96,7 @@ def test_each_audited_image_stands_for_those_like_it() -> None:
     assert found.recall.value == pytest.approx(1 / 41)
 
 
-def test_an_image_counts_once_whatever_the_number_of_its_listings() -> None:
+def test_an_image_counts_once_whatever_the_number_of_its_listings():
     """Thirty listings with one photo are one lead, one decision, and one draw of an audit."""
     same = [replace(row, sha256=digest("one")) for row in leads(*(f"L{i}" for i in range(30)))]
     strong = replace(same[0], source="L30", leads=(lead(level=Decision.PRIORITY),))
@@ -116,7 +116,7 @@ def test_an_image_counts_once_whatever_the_number_of_its_listings() -> None:
     assert misses.rate.value == pytest.approx(10 / 1001)
 
 
-def test_only_leads_of_products_are_measured() -> None:
+def test_only_leads_of_products_are_measured():
     """By the policy strict, animals, damaged and failed images are reviewed too."""
     animals = [replace(row, leads=()) for row in leads(*"abc")]
     found = measure([*animals, *leads("d")], *(said(name, C) for name in "abcd"))
@@ -130,7 +130,7 @@ def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
     return measure(rows, *audit, *outcomes).misses
 
 
-def test_open_leads_are_no_misses() -> None:
+def test_open_leads_are_no_misses():
     rows = leads(*(f"a{i}" for i in range(40)))
     assert audited(rows, *[said(f"a{i}", C) for i in range(10)]).recall is None
     decided = [said(f"a{i}", C if i % 2 else R) for i in range(36)]

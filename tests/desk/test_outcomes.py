@@ -60,9 +60,7 @@ outcomes = st.builds(
 
 
 @given(st.lists(outcomes, max_size=5), st.sampled_from(["x.jsonl", "x.csv"]))
-def test_a_file_gives_back_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, some: list[Outcome], name: str
-) -> None:
+def test_a_file_gives_back_what_was_written(tmp_path_factory, some, name):
     path = tmp_path_factory.mktemp("outcomes") / name
     with Outcomes(path.with_suffix(".sqlite"), write=True, create=True) as stored:
         stored.add(some)
@@ -72,7 +70,7 @@ def test_a_file_gives_back_what_was_written(
 
 
 @given(outcomes)
-def test_a_field_of_a_later_version_changes_no_id_unless_set(one: Outcome) -> None:
+def test_a_field_of_a_later_version_changes_no_id_unless_set(one):
     field = ("country", str | None, None)
     later = make_dataclass("Later", [field], bases=(type(one),), frozen=True, kw_only=True)
     values = {field.name: getattr(one, field.name) for field in fields(one)}
@@ -80,7 +78,7 @@ def test_a_field_of_a_later_version_changes_no_id_unless_set(one: Outcome) -> No
     assert len({later(**values, country=country).id for country in (None, "KE", "TZ")}) == 3
 
 
-def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:
+def test_the_last_outcome_that_was_not_withdrawn_counts(store):
     first = outcome(5)
     changed = outcome(5, judgement=Judgement.REJECTED, reviewer="Bo")  # equally late, added later
     wrong = replace(outcome(sha256=B, reviewer="Cy"), time=datetime.now(UTC) + timedelta(days=400))
@@ -93,7 +91,7 @@ def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None
     assert [*store.about(A, "L1")] == [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
 
 
-def test_nothing_is_changed_or_removed(store: Outcomes) -> None:
+def test_nothing_is_changed_or_removed(store):
     store.add([outcome()])
     with sqlite3.connect(store.file.path) as database:
         for statement in ("UPDATE outcome SET reviewer = 'x'", "DELETE FROM outcome"):
@@ -116,7 +114,7 @@ def test_nothing_is_changed_or_removed(store: Outcomes) -> None:
         ({"occasion": Occasion.WITHDRAWAL}, "for a withdrawal and nothing else"),
     ],
 )
-def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str) -> None:
+def test_what_makes_no_sense_is_refused(values, message):
     with pytest.raises(UsageError, match=message):
         replace(outcome(), **values)  # type: ignore[arg-type]
 
@@ -151,7 +149,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
         ("missing.csv", None, "does not exist"),
     ],
 )
-def test_bad_files_are_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+def test_bad_files_are_named(tmp_path, name, text, message):
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
@@ -160,7 +158,7 @@ def test_bad_files_are_named(tmp_path: Path, name: str, text: str | None, messag
     assert str(path) in str(caught.value)
 
 
-def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
+def test_a_line_ends_where_its_newline_is(tmp_path):
     notes = [f"a{separator}b" for separator in "\u2028\u2029"]
     path = tmp_path / "x.jsonl"
     lines = [json.dumps(PLAIN | {"note": note}, ensure_ascii=False) for note in notes]
@@ -171,14 +169,14 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     assert [one.note for one in read_outcomes(path)] == notes
 
 
-def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo.jsonl")
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
         with pytest.raises(UsageError, match=f"{place}: not a regular file"):
             [*read_outcomes(place)]
 
 
-def test_a_label_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_a_label_that_nobody_knows_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps(PLAIN | {"label": "ivroy", "price": "consoles may have more keys"}))
     with pytest.raises(UsageError, match=r"entry 1: unknown label .*did you mean ivory"):

@@ -115,7 +115,7 @@ def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
     return report([rows[0], replace(rows[1], audit=0.5), *rows[2:]])
 
 
-def test_the_page_says_what_a_lead_is_and_where_from(page: Page, recognizer: Recognizer) -> None:
+def test_the_page_says_what_a_lead_is_and_where_from(page, recognizer):
     assert "A lead is not a verdict: a photo does not identify a product." in page.text
     assert "tiny, version 1" in page.text
     assert recognizer.bundle.digest in page.text
@@ -139,7 +139,7 @@ def test_the_page_says_what_a_lead_is_and_where_from(page: Page, recognizer: Rec
     assert not page.tags("textarea")
 
 
-def test_nothing_is_fetched_and_no_other_script_runs(page: Page, tmp_path: Path) -> None:
+def test_nothing_is_fetched_and_no_other_script_runs(page, tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert not re.search(r"https?://", text)
     for attrs in page.having("src"):
@@ -157,9 +157,7 @@ def test_nothing_is_fetched_and_no_other_script_runs(page: Page, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_names_are_escaped(
-    recognizer: Recognizer, report: Report, tmp_path: Path, name: str
-) -> None:
+def test_names_are_escaped(recognizer, report, tmp_path, name):
     path = tmp_path / "photos"
     path.mkdir()
     (path / name).write_bytes(encoded(picture("red")))
@@ -184,9 +182,7 @@ def test_names_are_escaped(
     assert page.text.count(evil) > 8
 
 
-def test_undecodable_names_do_not_break_the_page(
-    recognizer: Recognizer, report: Report, tmp_path: Path
-) -> None:
+def test_undecodable_names_do_not_break_the_page(recognizer, report, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     try:
         path.write_bytes(encoded(picture("red")))
@@ -198,9 +194,7 @@ def test_undecodable_names_do_not_break_the_page(
     assert str(photo["data-original"]).endswith("caf%E9.jpg")
 
 
-def test_a_photo_that_vanished_or_changed_is_not_shown(
-    recognizer: Recognizer, report: Report, photos: list[Path]
-) -> None:
+def test_a_photo_that_vanished_or_changed_is_not_shown(recognizer, report, photos):
     rows = [row_of(recognizer, path) for path in (photos[0], photos[3])]
     kept = NewRow(row=rows[1], thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
     here = report([rows[0], kept])
@@ -218,9 +212,7 @@ def test_a_photo_that_vanished_or_changed_is_not_shown(
     assert "The file has gone since the scan, or this was not started in the folder" in page.text
 
 
-def test_a_picture_is_made_of_the_frame_of_the_lead(
-    recognizer: Recognizer, report: Report, tmp_path: Path
-) -> None:
+def test_a_picture_is_made_of_the_frame_of_the_lead(recognizer, report, tmp_path):
     frames = [picture("blue"), picture("red"), picture("green")]
     path = tmp_path / "a.gif"
     path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
@@ -231,7 +223,7 @@ def test_a_picture_is_made_of_the_frame_of_the_lead(
     assert red > max(green, blue)
 
 
-def test_what_is_beyond_the_limit_is_said_at_the_top(report: Report) -> None:
+def test_what_is_beyond_the_limit_is_said_at_the_top(report):
     rows = [bare_row(f"{i}.jpg", 0.5 + i / 100, "review") for i in range(12)]
     rows += [bare_row(f"f{i}.jpg", 0, "unscored") for i in range(3)]
     rows += [replace(bare_row(f"c{i}.jpg", 0.1, "clear"), audit=0.5) for i in range(3)]
@@ -243,7 +235,7 @@ def test_what_is_beyond_the_limit_is_said_at_the_top(report: Report) -> None:
     assert said in page.text
 
 
-def test_five_hundred_leads_are_ten_megabytes_at_most(report: Report, tmp_path: Path) -> None:
+def test_five_hundred_leads_are_ten_megabytes_at_most(report, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
     sizes = []
     for count in (10, 60):  # listings of three photos, which no JPEG makes smaller
@@ -254,9 +246,7 @@ def test_five_hundred_leads_are_ten_megabytes_at_most(report: Report, tmp_path: 
     assert (sizes[1] - sizes[0]) / 50 * 500 < 10e6 - 100_000
 
 
-def test_failures_leave_the_old_page_and_no_scraps(
-    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_leave_the_old_page_and_no_scraps(recognizer, tmp_path, monkeypatch):
     output = tmp_path / "pages" / "report.html"
     output.parent.mkdir()
     output.write_text("old")
@@ -279,7 +269,7 @@ def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
     return write_scan(tmp_path / "scan.sqlite", rows, load_bundle(tiny_bundle))
 
 
-def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_page(reported, tiny_bundle, tmp_path):
     output = tmp_path / "page.html"
     always = ("report", reported, "--model", tiny_bundle, "--title", "T&T", "--output")
     assert str(output) in succeed(*always, output).output.replace("\n", "")
@@ -295,7 +285,7 @@ def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: 
     assert "<b>Not recognised</b>" not in output.read_text()
 
 
-def test_what_is_no_scan_or_cannot_be_served_is_refused(reported: Path, tmp_path: Path) -> None:
+def test_what_is_no_scan_or_cannot_be_served_is_refused(reported, tmp_path):
     none = tmp_path / "none.sqlite"
     for verb in ("report", "review"):
         assert "does not exist" in " ".join(refuse(verb, none).stderr.split())

@@ -80,7 +80,7 @@ def wait_for_rows(page: Any, count: int) -> list[str]:
     return page.locator(".rows > li:not([hidden]) .what b").all_inner_texts()
 
 
-def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
+def test_the_list_has_pages_and_filters_and_a_grid(page):
     names = ".rows > li .what b"
     assert wait_for_rows(page, 50)[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
     assert page.inner_text("nav a[aria-current]") == "Queue 64"  # that are open
@@ -118,7 +118,7 @@ def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     assert page.locator("a[href^=javascript]").count() == 0
 
 
-def test_a_card_leads_to_the_next_one(page: Any) -> None:
+def test_a_card_leads_to_the_next_one(page):
     page.click(".rows li:not([hidden]) a.row")
     wait_for(page, "article.card h1", EVIL)
     page.click("#around [rel=next]")

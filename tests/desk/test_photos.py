@@ -2,10 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +11,6 @@ import pytest
 
 from recognizer._process import DiedError, ProcessPool
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_original
-from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
@@ -25,9 +22,7 @@ from tests.rows.rows import bare_row, row_of, write_scan
 from tests.work import Count
 
 
-def test_a_heat_map_is_of_a_lead_against_its_threshold(
-    tmp_path: Path, recognizer: Recognizer
-) -> None:
+def test_a_heat_map_is_of_a_lead_against_its_threshold(tmp_path, recognizer):
     """A label of which the photo is no lead has none: its score may be nothing."""
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(picture("red")))
@@ -42,9 +37,7 @@ def test_a_heat_map_is_of_a_lead_against_its_threshold(
             photos.picture(1, row, "heat", "rhino_horn")
 
 
-def test_a_decoder_that_dies_costs_one_picture_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decoder_that_dies_costs_one_picture_at_most(tmp_path, monkeypatch):
     (path := tmp_path / "a.jpg").write_bytes(data := encoded(picture("red")))
     row = bare_row(str(path), 0.9, "review", sha256=hashlib.sha256(data).hexdigest())
     with ScanFile(write_scan(tmp_path / "scan.sqlite", [row])) as file, Photos(file) as photos:
@@ -62,9 +55,7 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
 
 
 @pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])
-def test_a_folder_may_have_any_name(
-    name: str, scanned: Callable[..., list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_a_folder_may_have_any_name(name, scanned, tmp_path):
     photo = encoded(picture("red"))
     (tmp_path / name).mkdir()
     (tmp_path / name / "a.jpg").write_bytes(photo)
@@ -82,16 +73,12 @@ def test_a_folder_may_have_any_name(
         "https://127.0.0.1%2f@shop.example/",
     ],
 )
-def test_no_address_in_a_row_leads_the_desk_to_this_machine(
-    url: str, allow_hosts: tuple[str, ...]
-) -> None:
+def test_no_address_in_a_row_leads_the_desk_to_this_machine(url, allow_hosts):
     with pytest.raises(Refused):
         read_original(bare_row(url, 0.9, "review"), allow_hosts)
 
 
-def test_photos_that_wait_for_a_decoder_keep_no_page_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_that_wait_for_a_decoder_keep_no_page_waiting(tmp_path, monkeypatch):
     """Of forty requests for large photos three are at work, and all others are answered."""
     scan = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.9, "review")])
     at_work, most = threading.Semaphore(3), Count()

@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from recognizer.desk.page import write_report
@@ -23,7 +22,7 @@ def unproven(name: str, score: float, level: str = "review", **columns: Any) -> 
     return replace(row, leads=(lead("ivory_raw", score, Decision(level)),))
 
 
-def test_listings_have_the_same_order_everywhere(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_listings_have_the_same_order_everywhere(tmp_path, tiny_bundle):
     bundle = with_evidence(load_bundle(tiny_bundle))
     rows = [
         listing("low", 0.55),
@@ -58,7 +57,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, tiny_bundle: Pa
     assert bars == ["Worked ivory", "Raw ivory"]  # the photo with evidence first
 
 
-def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> None:
+def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path):
     """By their hashes, in chains too, and where there is none by their bytes."""
     chain = [HASH, *("".join(["0" * k, HASH[k:]]) for k in (6, 12, 18))]  # by 12 bits each
     rows = [

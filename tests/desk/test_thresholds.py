@@ -34,7 +34,7 @@ def bundle() -> Bundle:
 
 
 @pytest.mark.parametrize("cases", [1, 50, 200])
-def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
+def test_the_policy_decides_as_chosen(bundle, cases):
     scores = expit(np.random.default_rng(0).normal(-1, 3, 400)).tolist()
     images = [(one, C if one > 0.7 else R, None if one > 0.5 else 1.0) for one in scores]
     base = Policy(name="mine", ignore=frozenset({"feather"}))
@@ -87,7 +87,7 @@ def precise(bundle: Bundle, images: Iterable[Image], precision: float = 0.8) -> 
     return choose(measure_reviewed(bundle, *said_of(bundle, images)), precision=precision)
 
 
-def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
+def test_a_threshold_is_raised_over_what_was_rejected(bundle):
     choice = precise(bundle, [*GOOD, *BAD])
     assert 0.619 <= choice.step.threshold < 0.8
     assert choice.step.leads == 20
@@ -104,7 +104,7 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     assert policy.ignore == {"rhino_horn"}
 
 
-def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> None:
+def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle):
     for unknown in ([], UNSEEN):  # at least the threshold of the leads
         assert precise(bundle, [*GOOD, *unknown]).steps[-1].threshold >= 0.4
     choice = precise(bundle, [*GOOD, *AUDITED, *UNSEEN, *CLEARED])
@@ -116,7 +116,7 @@ def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> N
     assert strict.recall.low < 0.2 < strict.recall.high
 
 
-def test_an_image_counts_once_whatever_the_number_of_its_listings(bundle: Bundle) -> None:
+def test_an_image_counts_once_whatever_the_number_of_its_listings(bundle):
     rows, outcomes = said_of(bundle, [*GOOD[:4], *CLEARED])
     rows[0] *= 30
     assert precise(bundle, [*GOOD[:4], *CLEARED]).step is None
@@ -134,9 +134,7 @@ def test_an_image_counts_once_whatever_the_number_of_its_listings(bundle: Bundle
         [(0.9, R, None), *GOOD[:9], *BAD],
     ],
 )
-def test_nothing_is_chosen_that_the_outcomes_do_not_show(
-    images: list[Image], bundle: Bundle, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_chosen_that_the_outcomes_do_not_show(images, bundle, capsys):
     choice = precise(bundle, images)
     assert choice.step is None
     assert ("The same outcomes choose" in " ".join(choice.notes)) == bool(choice.steps)
@@ -145,7 +143,7 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
     assert "review more" in choice.notes[0]
 
 
-def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
+def test_rows_of_another_model_are_no_ground(bundle):
     with pytest.raises(UsageError, match="name the --model"):
         measure_reviewed(bundle, [[bare_row("a", 0.9, "review")]], {})
     with pytest.raises(UsageError, match="a share over 0"):
@@ -153,9 +151,7 @@ def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.99])
-def test_outcomes_give_a_policy_with_the_rules_of_its_base(
-    bundle: Bundle, tmp_path: Path, precision: float
-) -> None:
+def test_outcomes_give_a_policy_with_the_rules_of_its_base(bundle, tmp_path, precision):
     """Nothing is written, and the exit code is 3, if they say too little of its default."""
     own, output = tmp_path / "own.toml", tmp_path / "next.toml"
     own.write_text("[rules.label.coral]\nreview_probability = 0.3\n")

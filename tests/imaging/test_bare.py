@@ -3,7 +3,6 @@
 import base64
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +74,7 @@ SHOWN: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name: str) -> None:
+def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name):
     found = load_image(SHOWN[name], min_side=48)
     assert found.status is not Status.FAILED
     (frame,) = found.frames
@@ -83,7 +82,7 @@ def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name: str) 
     assert np.abs(frame.rgb.astype(int) - wanted).mean() < 8
 
 
-def test_metadata_that_changes_the_picture_is_kept() -> None:
+def test_metadata_that_changes_the_picture_is_kept():
     comment = damaged_chunk(b"tEXt", b"a\0b")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -103,7 +102,7 @@ def test_metadata_that_changes_the_picture_is_kept() -> None:
 @pytest.mark.parametrize(
     "kind", ["zTXt", "iCCP", "gAMA", "cHRM", "sRGB", "pHYs", "tRNS", "PLTE", "acTL", "IHDR"]
 )
-def test_a_chunk_between_frames_ends_no_animation(kind: str, body: bytes) -> None:
+def test_a_chunk_between_frames_ends_no_animation(kind, body):
     """Chromium shows the frames behind it; Pillow gives up."""
     image = load_image(apng_with(chunk(kind.encode(), body)))
     assert (image.status, image.frame_count) == (Status.OK, 3)
@@ -112,9 +111,7 @@ def test_a_chunk_between_frames_ends_no_animation(kind: str, body: bytes) -> Non
 
 @pytest.mark.parametrize("body", [b"", bytes(200)])
 @pytest.mark.parametrize("kind", [0xFE, 0xDD, 0xE1, 0xE2, 0xC4, b"tEXt", b"IDAT"])
-def test_a_header_without_end_is_refused_in_few_steps(
-    kind: int | bytes, body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_header_without_end_is_refused_in_few_steps(kind, body, monkeypatch):
     steps = Count()
     pattern = type("Pattern", (), {"search": staticmethod(steps.wrap(jpegs._MARKER.search))})
     monkeypatch.setattr(jpegs, "_MARKER", pattern)
@@ -124,7 +121,7 @@ def test_a_header_without_end_is_refused_in_few_steps(
     assert steps.number <= jpegs.MAX_SEGMENTS
 
 
-def test_padding_between_scans_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_between_scans_is_read_at_once(monkeypatch):
     """In parts, libjpeg would begin again with each: 63 MB took 33 s."""
     reads = Count()
     monkeypatch.setattr(JpegImageFile, "load_read", reads.wrap(JpegImageFile.load_read))
@@ -134,7 +131,7 @@ def test_padding_between_scans_is_read_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert (found.status, reads.number) == (Status.OK, 1)
 
 
-def test_whatever_chromium_shows_is_scored(browser: Any) -> None:
+def test_whatever_chromium_shows_is_scored(browser):
     """Also if a byte of its header is another one."""
     cases = dict(SHOWN)
     for kind, data in {"jpeg": JPEG, "gif": GIF}.items():

@@ -1,7 +1,6 @@
 """Profiles and transparency: the colors that are scored."""
 
 import struct
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from tests.pictures import encoded, scene
     "image", [corpus.cut_out, corpus.on_black, lambda: scene(1).convert("RGBA")]
 )
 @pytest.mark.parametrize("side", [0, 64])
-def test_alpha_is_on_white(image: Callable[[], Image.Image], side: int) -> None:
+def test_alpha_is_on_white(image, side):
     on_white = Image.new("RGBA", image().size, "white")
     on_white.alpha_composite(image())
     shown, plain = (
@@ -29,11 +28,11 @@ def test_alpha_is_on_white(image: Callable[[], Image.Image], side: int) -> None:
     assert np.abs(shown - plain).max() <= 2
 
 
-def test_a_profile_of_srgb_is_none() -> None:
+def test_a_profile_of_srgb_is_none():
     assert {conversion_of(srgb()), conversion_of(matrix(*[RAMP**2.2] * 3))} == {None}
 
 
-def test_a_profile_may_have_255_parts() -> None:
+def test_a_profile_may_have_255_parts():
     profile = inverted()
     data = encoded(corpus.scene(), "JPEG", quality=95)
     size = -(-len(profile) // 255)
@@ -45,7 +44,7 @@ def test_a_profile_may_have_255_parts() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_pattern_cannot_hide_in_colors_that_are_bent(kind: str) -> None:
+def test_a_pattern_cannot_hide_in_colors_that_are_bent(kind):
     """Gray, and pixels of black and white: as light they are not alike, as numbers they are."""
     pixels = np.full((256, 256), 128, np.uint8)
     pixels[:, 128:] = np.indices((256, 128)).sum(0) % 2 * 255
@@ -68,7 +67,7 @@ def bad_profiles() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", bad_profiles())
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_a_profile_that_cannot_be_used_is_said(name: str, kind: str) -> None:
+def test_a_profile_that_cannot_be_used_is_said(name, kind):
     image = load_image(encoded(corpus.scene(), kind, icc_profile=bad_profiles()[name]))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.CORRUPT_HEADER)
     assert "profile" in str(image.detail)

@@ -87,7 +87,7 @@ TURNED: dict[str, Callable[[Image.Image, int], bytes]] = {
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", TURNED)
-def test_whatever_way_it_is_stored_an_image_is_upright(kind: str, orientation: int) -> None:
+def test_whatever_way_it_is_stored_an_image_is_upright(kind, orientation):
     upright = np.array(scene(size=(960, 640)))
     image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
     data = TURNED[kind](image, orientation)
@@ -100,7 +100,7 @@ def test_whatever_way_it_is_stored_an_image_is_upright(kind: str, orientation: i
         assert difference(rgb, np.array(scene(size=rgb.shape[1::-1]))) < 5
 
 
-def test_reducing_does_not_bleed_what_is_transparent() -> None:
+def test_reducing_does_not_bleed_what_is_transparent():
     """Hidden red under full transparency must not tint the edge."""
     array = np.zeros((33, 33, 4), np.uint8)
     array[..., 0] = 255
@@ -119,14 +119,14 @@ def test_reducing_does_not_bleed_what_is_transparent() -> None:
         (lambda: encode(Image.new("RGB", (32, 32), "red").quantize(4), "BMP"), (255, 0, 0), 0),
     ],
 )
-def test_colors(data: object, color: tuple[int, int, int], tolerance: int) -> None:
+def test_colors(data, color, tolerance):
     rgb = decoded(data())  # type: ignore[operator]
     assert np.abs(rgb[8, 8].astype(int) - color).max() <= tolerance
 
 
 @pytest.mark.parametrize("size", [(640, 480), (481, 777), (1000, 301)])
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
-def test_reduced_pictures(name: str, size: tuple[int, int]) -> None:
+def test_reduced_pictures(name, size):
     """At least as large as asked for, and close to the antialiased resize of the whole."""
     side = 64
     whole = encode(photo(*size), name, quality=95)
@@ -143,7 +143,7 @@ ANIMATED = ["GIF", "WEBP", "PNG", "AVIF"]
 
 @pytest.mark.parametrize("name", ANIMATED)
 @pytest.mark.parametrize(("count", "wanted"), [(4, 8), (20, 8), (20, 1), (9, 2)])
-def test_the_first_and_the_last_frame_are_looked_at(name: str, count: int, wanted: int) -> None:
+def test_the_first_and_the_last_frame_are_looked_at(name, count, wanted):
     image = load_image(animation(name, count), limits=Limits(max_frames=wanted))
     assert image.reason == (Reason.FRAMES_SKIPPED if count > wanted else None)
     assert image.frame_count == count
@@ -163,9 +163,7 @@ def test_the_first_and_the_last_frame_are_looked_at(name: str, count: int, wante
     [([20, 60_000] + [20] * 14, 1), ([100] * 15 + [20], 15), ([0] * 40, 16), ([40] * 40, 24)],
     ids=["for minutes", "the last, which stays", "no duration", "in the middle"],
 )
-def test_the_frames_shown_longest_are_looked_at(
-    durations: list[int], hidden: int, name: str
-) -> None:
+def test_the_frames_shown_longest_are_looked_at(durations, hidden, name):
     """Of equally long ones, those that are spread evenly."""
     image = load_image(animation_of(name, durations, hidden))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
@@ -175,21 +173,19 @@ def test_the_frames_shown_longest_are_looked_at(
     assert len(durations) < 40 or indices == [0, 8, 16, 24, 28, 32, 36, 39]
 
 
-def test_frames_of_a_webp_have_their_alpha_whatever_its_header_says() -> None:
+def test_frames_of_a_webp_have_their_alpha_whatever_its_header_says():
     (frame,) = load_image(secret_webp(animated=True)).frames
     assert difference(frame.rgb, 255 - np.asarray(scene("L").convert("RGB"))) < 1
 
 
-def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
+def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes():
     image = load_image(animation("GIF", 20), limits=Limits(max_pixels=4 * 48 * 32))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
     assert [frame.index for frame in image.frames] == [0, 1, 2, 3]
     assert image.frame_count == 20
 
 
-def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(monkeypatch):
     many = load_image(many_scans(100)).frames[0].rgb
     assert difference(many, decoded(jpeg(progressive=True))) < 20
     monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("it is decoded"))
@@ -204,7 +200,7 @@ def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
 
 
 @pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))
-def test_a_jpeg_of_which_less_than_half_is_there_is_not_scored(share: float) -> None:
+def test_a_jpeg_of_which_less_than_half_is_there_is_not_scored(share):
     """As stored: what makes it upright comes later, and here turns it by a quarter."""
     data = encode(photo(160, 128), "JPEG", exif=exif(6))
     whole = decoded(data)
@@ -220,7 +216,7 @@ def test_a_jpeg_of_which_less_than_half_is_there_is_not_scored(share: float) -> 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.98])
 @pytest.mark.parametrize("name", ["PNG", "GIF", "GIF interlaced", "BMP", "TIFF", "WEBP", "AVIF"])
-def test_an_image_of_another_format_that_ends_early_is_not_scored(name: str, share: float) -> None:
+def test_an_image_of_another_format_that_ends_early_is_not_scored(name, share):
     """Without the last passes of an interlaced image a model would see filling."""
     kind, _, interlace = name.partition(" ")
     data = encode(photo(160, 128), kind, **({"interlace": 1} if interlace else {}))
@@ -228,7 +224,7 @@ def test_an_image_of_another_format_that_ends_early_is_not_scored(name: str, sha
     assert (image.status, image.frames) == (Status.FAILED, ())
 
 
-def test_the_last_scans_of_a_progressive_jpeg_are_seen() -> None:
+def test_the_last_scans_of_a_progressive_jpeg_are_seen():
     squares = (np.indices((64, 96)).sum(0) // 4 % 2 * 160 + 48).astype(np.uint8)
     data = encoded(Image.fromarray(squares), "JPEG", quality=95, progressive=True)
     first_scan = data[: data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)] + b"\xff\xd9"
@@ -236,7 +232,7 @@ def test_the_last_scans_of_a_progressive_jpeg_are_seen() -> None:
     assert load_image(data).frames[0].rgb.std() > 70
 
 
-def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:
+def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it():
     """libjpeg gives up at such a table, and leaves the memory for the pixels as it was."""
     whole = jpeg(progressive=True)
     images = [load_image(whole[: whole.rfind(b"\xff\xc4") + 8]) for _ in range(3)]
@@ -260,9 +256,7 @@ def heic(orientation: int) -> bytes:
     ("orientation", "upright", "red", "blue"),
     [(1, (200, 120), (10, 50), (50, 50)), (6, (120, 200), (50, 50), (50, 10))],
 )
-def test_heic_is_reduced_and_turned_upright_once(
-    orientation: int, upright: tuple[int, int], red: tuple[int, int], blue: tuple[int, int]
-) -> None:
+def test_heic_is_reduced_and_turned_upright_once(orientation, upright, red, blue):
     loaded = load_image(heic(orientation), min_side=50)
     assert (loaded.status, loaded.format) == (Status.OK, "heic")
     assert (loaded.width, loaded.height) == upright
@@ -272,7 +266,7 @@ def test_heic_is_reduced_and_turned_upright_once(
     assert rgb[blue] == pytest.approx([30, 30, 200], abs=8)
 
 
-def test_each_of_several_images_of_a_heic_is_seen() -> None:
+def test_each_of_several_images_of_a_heic_is_seen():
     file = pillow_heif.HeifFile()
     for level in range(10):
         file.add_frombytes("RGB", (64, 64), bytes([25 * level] * 64 * 64 * 3))
@@ -288,7 +282,7 @@ def test_each_of_several_images_of_a_heic_is_seen() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I"])
-def test_any_mode_of_pillow_becomes_rgb(mode: str) -> None:
+def test_any_mode_of_pillow_becomes_rgb(mode):
     image = Image.new(mode, (20, 20))
     assert to_rgb(image, 5).shape == (5, 5, 3)
     assert to_rgb(image, 100).shape == (20, 20, 3)
@@ -324,7 +318,7 @@ def check(data: bytes) -> None:
 
 @_FUZZ
 @given(st.sampled_from(sorted(filter(None, MAGICS))), st.binary(max_size=400))
-def test_random_bytes_behind_each_magic(name: str, rest: bytes) -> None:
+def test_random_bytes_behind_each_magic(name, rest):
     check(MAGICS[name] + rest)
 
 
@@ -335,9 +329,7 @@ def test_random_bytes_behind_each_magic(name: str, rest: bytes) -> None:
     st.booleans(),
     st.just(1.0) | st.floats(0, 1),
 )
-def test_valid_files_with_bytes_flipped_or_cut(
-    name: str, flips: list[tuple[float, int]], in_header: bool, share: float
-) -> None:
+def test_valid_files_with_bytes_flipped_or_cut(name, flips, in_header, share):
     data = bytearray(_VALID[name])
     reach = min(len(data), 120) if in_header else len(data)
     for place, mask in flips:
@@ -346,7 +338,7 @@ def test_valid_files_with_bytes_flipped_or_cut(
 
 
 @pytest.mark.parametrize("size", [16, 20, 24, 36, 42, 44, 46, 48, 60])
-def test_a_bmp_of_any_header_is_one(size: int) -> None:
+def test_a_bmp_of_any_header_is_one(size):
     """Browsers show these, Pillow does not."""
     data = encode(photo(), "BMP")
     header = struct.pack("<I", size) + (data[18:54] + bytes(20))[: size - 4]
@@ -356,7 +348,7 @@ def test_a_bmp_of_any_header_is_one(size: int) -> None:
 
 
 @pytest.mark.parametrize("behind", [b"tEXt", b"tRNS", b"abCd"])
-def test_pixels_of_a_png_that_are_not_together_are_not_scored(behind: bytes) -> None:
+def test_pixels_of_a_png_that_are_not_together_are_not_scored(behind):
     """Browsers show those in front."""
     whole = encode(photo(), "PNG")
     at = whole.index(b"IDAT")
@@ -379,13 +371,13 @@ def without_second_frame(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_an_animation_that_is_not_decoded_to_its_end_says_so(kind: str) -> None:
+def test_an_animation_that_is_not_decoded_to_its_end_says_so(kind):
     image = load_image(without_second_frame(kind))
     assert (image.status, len(image.frames)) == (Status.DEGRADED, 1)
     assert image.reason in {Reason.TRUNCATED, Reason.CORRUPT_DATA}
 
 
 @pytest.mark.parametrize("name", MAGICS)
-def test_formats_are_known_by_their_magic_bytes(name: str | None) -> None:
+def test_formats_are_known_by_their_magic_bytes(name):
     assert sniff(MAGICS[name]) == name
     assert sniff(MAGICS[name] + bytes(400)) == name

@@ -15,7 +15,7 @@ from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE
 from recognizer.status import Reason, Status
 from tests.conftest import run_python
-from tests.hostile import HOSTILE, Hostile, jpeg
+from tests.hostile import HOSTILE, jpeg
 from tests.pictures import encoded, gif, gif_frame, jpeg_claiming, png, tiff, webp_canvas
 
 SECONDS = 60  # a bound on hanging, not on speed: the machine may be busy
@@ -46,7 +46,7 @@ def alarm() -> Iterator[None]:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on EXIF
-def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
+def test_status_and_reason(hostile, tmp_path):
     if hostile.skip:
         pytest.skip(hostile.skip)
     image = load_image(Path(hostile.make(tmp_path / hostile.name)), min_side=32)
@@ -59,7 +59,7 @@ def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
-def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
+def test_a_bomb_costs_little_memory(tmp_path):
     """All bombs in one process, under a limit on its address space."""
     paths = [h.make(tmp_path / h.name) for h in HOSTILE if h.name in BOMBS]
     program = """if True:
@@ -81,14 +81,14 @@ def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
     assert sum(int(cost) for _, cost, _ in costs) < BOMB_COST, done.stdout
 
 
-def test_bytes_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_do_not_fit_into_memory(monkeypatch):
     monkeypatch.setattr("simplejpeg.decode_jpeg", Mock(side_effect=MemoryError))
     assert load_image(jpeg()).reason is Reason.OUT_OF_MEMORY
 
 
 # The libraries of object stores have their own classes of errors.
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset by peer"), RuntimeError("403")])
-def test_storage_that_fails(error: Exception) -> None:
+def test_storage_that_fails(error):
     image = load_image(SimpleNamespace(read=Mock(side_effect=error)))  # type: ignore[arg-type]
     assert (image.status, image.reason) == (Status.FAILED, Reason.READ_ERROR)
 
@@ -106,32 +106,32 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_what_would_take_too_much_is_refused_by_its_header(name: str) -> None:
+def test_what_would_take_too_much_is_refused_by_its_header(name):
     data, words = HEADERS[name]
     image = load_image(data, limits=Limits(max_pixels=100_000_000))
     assert image.reason is Reason.TOO_MANY_PIXELS
     assert words in str(image.detail)
 
 
-def test_the_longest_side_is_decoded() -> None:
+def test_the_longest_side_is_decoded():
     assert load_image(encoded(Image.new("L", (MAX_SIDE, 20)), "PNG")).status is Status.OK
     assert load_image(Image.new("L", (MAX_SIDE + 1, 20))).reason is Reason.TOO_MANY_PIXELS
 
 
-def test_a_palette_a_gray_and_a_color_image_of_the_limit_are_decoded() -> None:
+def test_a_palette_a_gray_and_a_color_image_of_the_limit_are_decoded():
     limits = Limits(max_pixels=1 << 20)
     for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
         image = load_image(encoded(Image.new(mode, (1024, 1024)), "PNG"), limits=limits)
         assert image.status is Status.OK, (mode, image.detail)
 
 
-def test_tiles_which_may_be_larger_than_their_image_are_refused() -> None:
+def test_tiles_which_may_be_larger_than_their_image_are_refused():
     rows, tiles = b"\x16\1\4\0", b"\x42\1\4\0"
     data = tiff(np.zeros((64, 64, 3), np.uint8)).replace(rows, tiles)
     assert load_image(data).reason is Reason.UNSUPPORTED_FORMAT
 
 
-def test_a_jpeg_of_several_scans_is_held_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jpeg_of_several_scans_is_held_twice(monkeypatch):
     monkeypatch.setattr(Limits, "max_decoded", 400 * MEBIBYTE)
     claims = [jpeg_claiming(9_000, 9_000, progressive=kind) for kind in (False, True)]
     plain, several = (load_image(claim, min_side=500) for claim in claims)

@@ -63,7 +63,7 @@ ENCODED = {"path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "raw f
 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("min_side", [0, 32])
-def test_every_source_gives_the_same_picture(kind: str, min_side: int, tmp_path: Path) -> None:
+def test_every_source_gives_the_same_picture(kind, min_side, tmp_path):
     image = load_image(SOURCES[kind](tmp_path), min_side=min_side)
     assert image.status is Status.OK
     assert np.array_equal(image.frames[0].rgb, load_image(PNG, min_side=min_side).frames[0].rgb)
@@ -74,7 +74,7 @@ def test_every_source_gives_the_same_picture(kind: str, min_side: int, tmp_path:
 
 @pytest.mark.parametrize("shape", [(64, 96), (64, 96, 1)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_gray_arrays(shape: tuple[int, ...], dtype: type) -> None:
+def test_gray_arrays(shape, dtype):
     gray = RGB[..., 0].astype(dtype) * (257 if dtype is np.uint16 else 1)
     rgb = load_image(gray.reshape(shape)).frames[0].rgb
     assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
@@ -89,7 +89,7 @@ def test_gray_arrays(shape: tuple[int, ...], dtype: type) -> None:
         SimpleNamespace(read=lambda _: iter(())),  # an upload whose read() is asynchronous
     ],
 )
-def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> None:
+def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source):
     with pytest.raises(UsageError):
         load_image(source)
 
@@ -107,7 +107,7 @@ def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> N
     ],
     ids=["uint16", "gray", "12 bits", "mode I", "mode I;16", "negative", "24 bits"],
 )
-def test_values_of_another_range_are_a_mistake_of_the_caller(values: object, words: str) -> None:
+def test_values_of_another_range_are_a_mistake_of_the_caller(values, words):
     """They would be scored as black, or as white."""
     with pytest.raises(UsageError, match=words):
         load_image(values)
@@ -115,9 +115,7 @@ def test_values_of_another_range_are_a_mistake_of_the_caller(values: object, wor
 
 @pytest.mark.parametrize("position", [0, 1, 100, len(PNG), len(PNG) + 5])
 @pytest.mark.parametrize("buffered", [False, True])
-def test_a_file_that_was_read_already_is_read_again(
-    position: int, buffered: bool, tmp_path: Path
-) -> None:
+def test_a_file_that_was_read_already_is_read_again(position, buffered, tmp_path):
     with png_file(tmp_path).open("rb") if buffered else io.BytesIO(PNG) as file:
         file.seek(position)
         image = load_image(file)
@@ -131,7 +129,7 @@ class Stream(io.BytesIO):
         raise OSError("seek of a stream")
 
 
-def test_a_stream_is_read_from_where_it_stands() -> None:
+def test_a_stream_is_read_from_where_it_stands():
     assert load_image(Stream(PNG)).status is Status.OK
     read, write = os.pipe()
     with os.fdopen(read, "rb") as file:
@@ -141,12 +139,12 @@ def test_a_stream_is_read_from_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("source", [PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG)])
-def test_the_byte_limit_holds_for_every_source(source: object) -> None:
+def test_the_byte_limit_holds_for_every_source(source):
     assert load_image(source, limits=Limits(max_bytes=len(PNG) - 1)).reason is Reason.TOO_MANY_BYTES
 
 
 @pytest.mark.parametrize("source", [PNG, RGB, photo(), jpeg()], ids=["png", "array", "pil", "jpeg"])
-def test_the_pixel_limit_holds_for_every_source(source: object) -> None:
+def test_the_pixel_limit_holds_for_every_source(source):
     limits = Limits(max_pixels=96 * 64)
     assert load_image(source, limits=limits).status is Status.OK
     limits = Limits(max_pixels=96 * 64 - 1)
@@ -154,7 +152,7 @@ def test_the_pixel_limit_holds_for_every_source(source: object) -> None:
     assert (image.status, image.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
 
 
-def test_nothing_is_cropped_away() -> None:
+def test_nothing_is_cropped_away():
     rgb = np.zeros((100, 300, 3), np.uint8)
     rgb[:, :20] = 255
     rgb[-20:] = 255
@@ -166,7 +164,7 @@ def test_nothing_is_cropped_away() -> None:
 
 @pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames", "max_views"])
 @pytest.mark.parametrize("value", [0, -1, None, 1.5, "1"])
-def test_a_limit_is_a_number_from_one(key: str, value: object) -> None:
+def test_a_limit_is_a_number_from_one(key, value):
     with pytest.raises(UsageError, match=f"{key} = "):
         Limits(**{key: value})  # type: ignore[arg-type]
 
@@ -176,16 +174,14 @@ def test_a_limit_is_a_number_from_one(key: str, value: object) -> None:
     ["", "nul\0inside.jpg", "\ud800.jpg", "/dev/null/x.jpg"],
     ids=["empty", "nul", "lone", "dir"],
 )
-def test_paths_that_name_nothing(path: str) -> None:
+def test_paths_that_name_nothing(path):
     named = MagicMock(spec=os.PathLike)  # pathlib.Path would tidy it up
     named.__fspath__.return_value = path
     image = load_image(named)
     assert (image.status, image.reason, image.sha256) == (Status.FAILED, Reason.NOT_FOUND, None)
 
 
-def test_a_name_that_becomes_a_fifo_does_not_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_becomes_a_fifo_does_not_block(tmp_path, monkeypatch):
     """Between the look and the opening the file may be replaced."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(PNG)
@@ -194,7 +190,7 @@ def test_a_name_that_becomes_a_fifo_does_not_block(
     assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
 
 
-def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path: Path) -> None:
+def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path):
     tracemalloc.start()
     try:
         load_image(png_file(tmp_path))
@@ -205,7 +201,7 @@ def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("size", [192, 256, 320])
 @pytest.mark.parametrize("shape", [(960, 639), (1600, 639), (528, 528), (264, 2112)])
-def test_no_pixel_can_be_hidden_from_the_model(size: int, shape: tuple[int, int]) -> None:
+def test_no_pixel_can_be_hidden_from_the_model(size, shape):
     """A picture in one row of three, or in one column of five, is no picture to the model."""
     rng = np.random.default_rng(size)
     plain = np.full((*shape, 3), 128, np.uint8)
@@ -219,7 +215,7 @@ def test_no_pixel_can_be_hidden_from_the_model(size: int, shape: tuple[int, int]
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "array", "Pillow"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_part_has_the_detail_that_its_image_has(form: str, turned: bool) -> None:
+def test_a_part_has_the_detail_that_its_image_has(form, turned):
     page = Image.new("RGB", (3000, 1000), (0, 0, 90))
     page.paste(photo(320, 240).resize((1280, 960)), (1700, 20))
     upright = page if not turned else page.transpose(Image.Transpose.ROTATE_270)
@@ -242,7 +238,7 @@ def test_a_part_has_the_detail_that_its_image_has(form: str, turned: bool) -> No
     assert np.abs(own - seen).mean() < np.abs(own[:, ::-1] - seen).mean() / 5
 
 
-def test_a_small_part_is_decoded_again() -> None:
+def test_a_small_part_is_decoded_again():
     page = Image.new("RGB", (2400, 2400), "white")
     page.paste(photo(640, 480).resize((640, 480)), (100, 1700))
     (view,) = load_image(encode(page, "JPEG"), min_side=200, parts=True).views
@@ -267,9 +263,7 @@ def collages(count: int) -> bytes:
     ("count", "most", "frames", "parts"),
     [(1, 16, 1, 4), (3, 16, 3, 12), (4, 16, 4, 12), (4, 3, 3, 0)],
 )
-def test_views_are_limited_over_all_frames_and_parts(
-    count: int, most: int, frames: int, parts: int
-) -> None:
+def test_views_are_limited_over_all_frames_and_parts(count, most, frames, parts):
     image = load_image(collages(count), min_side=200, parts=True, limits=Limits(max_views=most))
     boxes = [view.box for view in image.views]
     assert (boxes.count(None), len(boxes) - boxes.count(None)) == (frames, parts)
@@ -278,7 +272,7 @@ def test_views_are_limited_over_all_frames_and_parts(
     assert image.detail == (f"looked at {most} of {5 * count} frames and parts" if is_cut else None)
 
 
-def test_damage_is_the_reason_also_where_parts_are_left_out() -> None:
+def test_damage_is_the_reason_also_where_parts_are_left_out():
     data = encode(Image.open(io.BytesIO(collages(1))), "JPEG")
     image = load_image(data[:-300], min_side=200, parts=True, limits=Limits(max_views=2))
     assert (len(image.views), image.reason) == (2, Reason.TRUNCATED)

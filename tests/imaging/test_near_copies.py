@@ -25,7 +25,7 @@ ORIENTATIONS = (
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 60))
-def test_it_finds_exactly_what_comparing_all_finds(seed: int, count: int) -> None:
+def test_it_finds_exactly_what_comparing_all_finds(seed, count):
     rng = np.random.default_rng(seed)
     centres = random_hashes(4, seed)
     # Clusters whose members are some bits apart, and so around the distance from one another.
@@ -44,9 +44,7 @@ def parts(groups: np.ndarray) -> set[frozenset[int]]:
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 25), st.data())
-def test_groups_are_what_follows_from_pairs_in_any_order(
-    seed: int, count: int, data: st.DataObject
-) -> None:
+def test_groups_are_what_follows_from_pairs_in_any_order(seed, count, data):
     centres = random_hashes(3, seed)
     rng = np.random.default_rng(seed)
     hashes = [
@@ -74,14 +72,14 @@ def test_groups_are_what_follows_from_pairs_in_any_order(
     assert {frozenset(order[i] for i in part) for part in parts(shuffled)} == parts(groups)
 
 
-def test_thousands_of_copies_of_one_picture_are_one_group() -> None:
+def test_thousands_of_copies_of_one_picture_are_one_group():
     one, other = (hash_.tobytes().hex() for hash_ in random_hashes(2))
     assert near_copies([one, other] * 20_000, [None] * 40_000).tolist() == [0, 1] * 20_000
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("way", "name"), list(enumerate(ORIENTATIONS)))
-def test_the_hash_of_a_turned_picture_is_told_without_it(seed: int, way: int, name: str) -> None:
+def test_the_hash_of_a_turned_picture_is_told_without_it(seed, way, name):
     picture = scene(seed)
     laid = picture if name == "identity" else picture.transpose(Image.Transpose[name.upper()])
     real, hash_ = (perceptual_hash(np.asarray(image)) for image in (laid, picture))

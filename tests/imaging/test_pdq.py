@@ -23,12 +23,12 @@ def hashed(image: Image.Image, format: str = "PNG", **options: object) -> str:  
 
 
 @pytest.mark.parametrize(("seed", "expected"), PUBLISHED.items())
-def test_it_is_the_published_hash(seed: int, expected: str) -> None:
+def test_it_is_the_published_hash(seed, expected):
     assert perceptual_hash(np.asarray(scene(seed, (64, 64)))) == expected
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_small_crop_recompressed_and_reduced(seed: int) -> None:
+def test_a_small_crop_recompressed_and_reduced(seed):
     original = scene(seed)
     width, height = original.size
     cropped = original.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
@@ -46,5 +46,5 @@ def test_a_small_crop_recompressed_and_reduced(seed: int) -> None:
     ],
     ids=["one pixel", "white", "noise on white", "a faint gradient"],
 )
-def test_a_blank_picture_has_no_hash(rgb: np.ndarray) -> None:
+def test_a_blank_picture_has_no_hash(rgb):
     assert perceptual_hash(rgb) is None

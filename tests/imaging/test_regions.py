@@ -125,7 +125,7 @@ COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box
 
 @pytest.mark.parametrize("kind", COMPOSED)
 @pytest.mark.parametrize("quality", [95, 60])
-def test_what_was_composed_is_found(kind: str, quality: int) -> None:
+def test_what_was_composed_is_found(kind, quality):
     compose, least = COMPOSED[kind]
     found = []
     for seed in range(ROUNDS):
@@ -136,7 +136,7 @@ def test_what_was_composed_is_found(kind: str, quality: int) -> None:
     assert np.mean(found) >= least
 
 
-def test_parts_lie_within_the_image_and_apart() -> None:
+def test_parts_lie_within_the_image_and_apart():
     for seed in range(ROUNDS):
         image, _ = _collage(np.random.default_rng(seed), 3, 3)
         taken = np.zeros(image.shape[:2], int)
@@ -148,25 +148,25 @@ def test_parts_lie_within_the_image_and_apart() -> None:
 
 
 @pytest.mark.parametrize("channel", range(3))
-def test_a_line_of_one_channel_divides(channel: int) -> None:
+def test_a_line_of_one_channel_divides(channel):
     half = PHOTOS[0].copy()
     half[..., channel] //= 2
     assert len(find_parts(np.hstack([PHOTOS[0], half[:, ::-1]])).boxes) == 2
 
 
 @pytest.mark.parametrize(("side", "parts"), [(0.3, 1), (0.6, 0)])
-def test_a_product_on_white_is_cut_out_if_it_is_small(side: float, parts: int) -> None:
+def test_a_product_on_white_is_cut_out_if_it_is_small(side, parts):
     page = np.full((300, 300, 3), 255, np.uint8)
     cv2.circle(page, (140, 160), round(150 * side), (90, 70, 50), -1)
     assert len(find_parts(page).boxes) == parts
 
 
 @pytest.mark.parametrize("number", range(len(PHOTOS)))
-def test_a_photo_is_left_whole(number: int) -> None:
+def test_a_photo_is_left_whole(number):
     assert find_parts(PHOTOS[number]) == ((), False)
 
 
-def test_a_frame_is_one_color_around_one_picture() -> None:
+def test_a_frame_is_one_color_around_one_picture():
     assert not find_parts(_insets(np.random.default_rng(0), 1, 0.44, 3)[0]).is_frame
     page = np.full((528, 704, 3), 128, np.uint8)
     page[130:394, 180:532] = PHOTOS[0]
@@ -178,14 +178,14 @@ def test_a_frame_is_one_color_around_one_picture() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 900), (31, 31), (64, 4000), (4000, 64), (300, 400)])
 @pytest.mark.parametrize("value", [0, 255, None])
-def test_any_size_is_looked_at(shape: tuple[int, int], value: int | None) -> None:
+def test_any_size_is_looked_at(shape, value):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*shape, 3)) if value is None else np.full((*shape, 3), value)
     assert len(find_parts(image.astype(np.uint8)).boxes) <= MAX_PARTS
 
 
 @pytest.mark.parametrize(("height", "parts"), [(60, 0), (130, 2)])
-def test_a_strip_and_what_is_nearly_the_whole_are_not_looked_at(height: int, parts: int) -> None:
+def test_a_strip_and_what_is_nearly_the_whole_are_not_looked_at(height, parts):
     rng = np.random.default_rng(2)
     upper, lower = _drawn(rng, 264, 352), _drawn(rng, 264, 352)
     assert len(find_parts(np.vstack([upper, lower[:height]])).boxes) == parts
@@ -193,7 +193,7 @@ def test_a_strip_and_what_is_nearly_the_whole_are_not_looked_at(height: int, par
 
 @pytest.mark.parametrize(("length", "parts"), [(700, 0), (800, 6), (1200, 9), (9001, 9)])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_strip_without_lines_is_looked_at_in_squares(length: int, parts: int, axis: int) -> None:
+def test_a_strip_without_lines_is_looked_at_in_squares(length, parts, axis):
     strip = cv2.cvtColor(cv2.resize(np.uint8([range(0, 240, 20)]), (length, 264)), 8)
     boxes = np.array(find_parts(strip if axis == 0 else strip.transpose(1, 0, 2)).boxes)
     assert len(boxes) == parts

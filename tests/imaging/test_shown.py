@@ -108,7 +108,7 @@ EXPECTED: dict[str, list[Any]] = json.loads(SHOWN.read_text()) if SHOWN.exists()
 
 @pytest.mark.parametrize("side", [0, 32])
 @pytest.mark.parametrize("name", CASES)
-def test_what_chromium_shows_is_scored(name: str, side: int) -> None:
+def test_what_chromium_shows_is_scored(name, side):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = load_image(CASES[name](), min_side=side)
@@ -121,7 +121,7 @@ def test_what_chromium_shows_is_scored(name: str, side: int) -> None:
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *DOUBTFUL])
-def test_an_image_that_viewers_may_show_in_another_way_is_not_plainly_clear(name: str) -> None:
+def test_an_image_that_viewers_may_show_in_another_way_is_not_plainly_clear(name):
     image = load_image({**REFUSED, **DOUBTFUL}[name]())
     assert image.status is (Status.FAILED if name in REFUSED else Status.DEGRADED)
     is_refused = name in REFUSED
@@ -129,7 +129,7 @@ def test_an_image_that_viewers_may_show_in_another_way_is_not_plainly_clear(name
 
 
 @pytest.mark.parametrize("name", ANIMATIONS)
-def test_each_frame_is_scored_as_chromium_shows_it(name: str) -> None:
+def test_each_frame_is_scored_as_chromium_shows_it(name):
     image = load_image(ANIMATIONS[name]())
     assert image.status is Status.OK
     expected = EXPECTED[f"frames {name}"]
@@ -139,7 +139,7 @@ def test_each_frame_is_scored_as_chromium_shows_it(name: str) -> None:
         assert differs(frames, shown["white"]) <= TOLERANCE
 
 
-def test_chromium_shows_what_the_table_says(browser: Any) -> None:
+def test_chromium_shows_what_the_table_says(browser):
     changed = []
     for name, shown in ask(browser).items():
         assert [frame["size"] for frame in shown] == [frame["size"] for frame in EXPECTED[name]]

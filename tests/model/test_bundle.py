@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
-from recognizer.model.bundle import Bundle, bundles_behind, load_bundle, write_bundle
+from recognizer.model.bundle import bundles_behind, load_bundle, write_bundle
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.self_test import TOLERANCE, self_test, with_self_test
 from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
@@ -16,7 +16,7 @@ from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 Change = Callable[[dict[str, Any]], object]
 
 
-def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
+def test_the_digest_covers_all_that_decides(tmp_path):
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
     changes: dict[str, Change] = {
         "nothing": lambda d: None,
@@ -36,7 +36,7 @@ def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
         assert load_bundle(tmp_path / name).read_model()
 
 
-def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
+def test_what_was_read_is_written(bundle, tmp_path):
     for original in (bundle, load_bundle()):
         copy = replace(original, path=tmp_path)
         write_bundle(copy)
@@ -47,7 +47,7 @@ def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["nothing", "../x", "..", ".", "", "/", "a/../b", "wildlife-v7/..", "nul\0", "*"]
 )
-def test_a_name_leads_nowhere(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_leads_nowhere(name, tmp_path, monkeypatch):
     """A bundle beside the shelf, or above it, is not found by a name."""
     shelf = tmp_path / "package" / "export"
     write_tiny_bundle(shelf / "on-the-shelf")
@@ -63,9 +63,7 @@ def test_a_name_leads_nowhere(name: str, tmp_path: Path, monkeypatch: pytest.Mon
         find_bundle(name)
 
 
-def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(tmp_path, monkeypatch):
     """Otherwise a folder of that name would quietly serve in its place."""
     monkeypatch.chdir(tmp_path)
     write_tiny_bundle(tmp_path / DEFAULT_BUNDLE)
@@ -86,13 +84,13 @@ def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(
         lambda d: d.update(digest=None),
     ],
 )
-def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: Change) -> None:
+def test_numbers_that_were_changed_by_hand_are_refused(tmp_path, change):
     with pytest.raises(BundleDigestError, match="export it again"):
         load_bundle(changed(tmp_path, change))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "bundle.json"])
-def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_and_not_waited_for(name, tmp_path):
     folder = write_tiny_bundle(tmp_path)
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
@@ -102,8 +100,8 @@ def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None
 
 
 def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     folders = {
         "old-v1": changed(tmp_path / "old-v1", lambda d: d.update(schema=1)),
         "a-v1": write_tiny_bundle(tmp_path / "a-v1", name="a"),
@@ -144,7 +142,7 @@ BROKEN: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> None:
+def test_a_broken_description_is_a_schema_error(name, tmp_path):
     with pytest.raises(BundleSchemaError, match=r"bundle\.json"):
         load_bundle(changed(tmp_path, BROKEN[name]))
 
@@ -154,7 +152,7 @@ def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> No
     ["", "{", "[]", "null", "3", '"words"', "[" * 100_000, "\xff"],
     ids=lambda t: t[:3] or "-",
 )
-def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) -> None:
+def test_an_unreadable_description_is_a_schema_error(text, tmp_path):
     write_tiny_bundle(tmp_path)
     (tmp_path / "bundle.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(BundleSchemaError):
@@ -162,9 +160,7 @@ def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [lambda b: b + b"\0", lambda b: b[:-1], lambda _: b""])
-def test_another_model_or_a_missing_one_is_reported(
-    change: Callable[[bytes], bytes], tmp_path: Path
-) -> None:
+def test_another_model_or_a_missing_one_is_reported(change, tmp_path):
     folder = write_tiny_bundle(tmp_path)
     model = folder / "model.onnx"
     model.write_bytes(change(model.read_bytes()))
@@ -175,7 +171,7 @@ def test_another_model_or_a_missing_one_is_reported(
         load_bundle(folder).read_model()
 
 
-def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_model_says_what_was_recorded_of_it(tiny_bundle, tmp_path):
     bundle = load_bundle(tiny_bundle)
     assert self_test(bundle) is None
     tested = with_self_test(bundle)
@@ -186,5 +182,5 @@ def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path)
     assert load_bundle(tmp_path).self_test == tested.self_test
 
 
-def test_the_released_model_gives_its_recorded_scores() -> None:
+def test_the_released_model_gives_its_recorded_scores():
     assert self_test(load_bundle()) <= TOLERANCE

@@ -2,7 +2,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -24,18 +23,14 @@ from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bun
 
 
 @pytest.mark.parametrize("provider", [*PROVIDERS][1:])
-def test_a_missing_provider_is_reported_with_its_package(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str
-) -> None:
+def test_a_missing_provider_is_reported_with_its_package(tiny_bundle, monkeypatch, provider):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     words = f"{provider}.*Install {re.escape(PROVIDERS[provider][1])} in place of .* --provider cpu"
     with pytest.raises(ProviderError, match=words):
         Recognizer.load(tiny_bundle, provider=provider)
 
 
-def test_a_provider_that_does_not_start_is_reported(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_provider_that_does_not_start_is_reported(tiny_bundle, monkeypatch):
     """onnxruntime lists a provider that it then silently replaces (no driver, for one)."""
     available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
@@ -49,9 +44,7 @@ def test_a_provider_that_does_not_start_is_reported(
         Recognizer.load(tiny_bundle, provider="cuda")
 
 
-def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(tiny_bundle, monkeypatch):
     """The CPU takes the place of the GPU; all else is what a scan with --provider cuda runs."""
     cpu, gpu = (Recognizer.load(tiny_bundle, threads=1) for _ in range(2))
     gpu.provider = "cuda"
@@ -79,9 +72,7 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
 # In one byte, or in more than it needs: how protobuf may write the length of a key.
 @pytest.mark.parametrize("length", [b"\x08", b"\x88\0", b"\x88\x80\0"])
 @pytest.mark.parametrize("is_ort", [False, True])
-def test_no_session_is_made_of_what_is_not_verified(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: bytes, *, is_ort: bool
-) -> None:
+def test_no_session_is_made_of_what_is_not_verified(tmp_path, monkeypatch, length, *, is_ort):
     made = Mock(side_effect=AssertionError("a session of a model that was not verified"))
     monkeypatch.setattr(onnxruntime, "InferenceSession", made)
     onnx.save(
@@ -98,7 +89,7 @@ def test_no_session_is_made_of_what_is_not_verified(
 
 
 @pytest.mark.parametrize("spoil", ["type", "name", "batch", "shape", "operator"])
-def test_a_model_of_another_interface(spoil: str, tmp_path: Path) -> None:
+def test_a_model_of_another_interface(spoil, tmp_path):
     model = tiny_model()
     images, nodes = model.graph.input[0], model.graph.node
     match spoil:
@@ -126,12 +117,12 @@ def test_a_model_of_another_interface(spoil: str, tmp_path: Path) -> None:
         {"input": InputFormat(size=2 * SIZE, preprocessing=1)},
     ],
 )
-def test_a_description_of_another_model(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_description_of_another_model(changes, tmp_path):
     with pytest.raises(BundleSchemaError):
         Recognizer.load(write_tiny_bundle(tmp_path, **changes))
 
 
-def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
+def test_a_bundle_without_products_predicts(tmp_path):
     others = tuple(replace(one, kind=Kind.OTHER) for one in describe(b"", Path()).labels)
     plain = Recognizer.load(write_tiny_bundle(tmp_path, labels=others, families=()))
     assert plain.predict(encoded(picture())).families == {}
@@ -161,13 +152,8 @@ OF_LOADING = [(kind("no"), BundleSchemaError, "cannot load") for kind in ONNXRUN
     ],
 )
 def test_no_error_of_onnxruntime_escapes_and_defects_stay_what_they_are(
-    is_loading: bool,
-    error: Exception,
-    expected: type[Exception],
-    words: str,
-    tiny_bundle: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    is_loading, error, expected, words, tiny_bundle, monkeypatch
+):
     refuse = Mock(side_effect=error)
     if is_loading:
         monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
@@ -181,7 +167,7 @@ def test_no_error_of_onnxruntime_escapes_and_defects_stay_what_they_are(
             call(encoded(picture()))
 
 
-def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
+def test_a_score_that_is_no_number_is_never_clear(tmp_path):
     model = tiny_model()
     for tensor in model.graph.initializer:
         if tensor.name == "bias":

@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +18,7 @@ from tests.rows.rows import NOW, bare_row, digest, write_scan
 
 
 @pytest.mark.parametrize("changed", ["the lead", "a photo that was ticked", "the whole scan"])
-def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path: Path, changed: str) -> None:
+def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path, changed):
     """Also behind a restart, of which the page knows nothing."""
     scan = tmp_path / "scan.sqlite"
     rows = [replace(listing("A"), source="x.jpg", sha256=digest("x"))]
@@ -55,7 +54,7 @@ def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path: Path, cha
     assert {one.sha256 for one in said_in(scan)} == {digest(lead)}  # shown in the end
 
 
-def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path: Path) -> None:
+def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path):
     audited = replace(bare_row("clear.jpg", 0.3, "clear"), audit=0.5)
     sold = listing("=1+1", 0.9, price="7", currency="EUR", seller="@x"), listing("b", 0.8)
     with served(write_scan(tmp_path / "scan.sqlite", [*sold, audited])) as base:
@@ -70,7 +69,7 @@ def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path: Pa
         assert httpx.get(base + link).headers["location"] == "/login"
 
 
-def test_pages_say_what_is_missing_when_and_why_not(tmp_path: Path) -> None:
+def test_pages_say_what_is_missing_when_and_why_not(tmp_path):
     failed = bare_row("gone.jpg", 0, "unscored", item={"id": "G", "seller": EVIL}, time=NOW)
     rows = [failed, listing("old", 0.9, listed_at="2024-05-06"), listing("new", 0.8)]
     with served(write_scan(tmp_path / "scan.sqlite", rows)) as base:
@@ -92,7 +91,7 @@ def test_pages_say_what_is_missing_when_and_why_not(tmp_path: Path) -> None:
         assert anna.http.get("/seller?name=nobody").status_code == 404
 
 
-def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
+def test_the_desk_follows_the_policy_of_the_scan(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", many(1))
     with served(scan) as base:
         anna = Client(base, "Anna")
@@ -106,7 +105,7 @@ def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
         assert "Hide it." not in anna.open()
 
 
-def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
+def test_several_listings_are_decided_from_their_list(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", many(60))
     with served(scan) as base:
         anna, ben = Client(base, "Anna"), Client(base, "Ben")
@@ -130,9 +129,7 @@ def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("verdict", "left"), [("rejected", 1), ("confirmed", 0)])
-def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(
-    tmp_path: Path, verdict: str, left: int
-) -> None:
+def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(tmp_path, verdict, left):
     other = replace(listing("a", 0.5), source="other.jpg", sha256=digest("other.jpg"))
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a", 0.9), other, listing("b")])
     with served(scan) as base:
@@ -146,7 +143,7 @@ def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(
     assert {(one.listing, one.sha256) for one in said_in(scan)} == shown
 
 
-def test_what_is_taken_back_is_there_to_be_changed(tmp_path: Path) -> None:
+def test_what_is_taken_back_is_there_to_be_changed(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a"), listing("b")])
     with served(scan) as base:
         anna = Client(base, "Anna")
@@ -159,7 +156,7 @@ def test_what_is_taken_back_is_there_to_be_changed(tmp_path: Path) -> None:
         assert anna.act("skip").json()["html"].count("&lt;note") == 0
 
 
-def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path: Path) -> None:
+def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path):
     team = tmp_path / "team.sqlite"
     scan = write_scan(tmp_path / "scan.sqlite", many(3))
     stopped: list[bool] = []

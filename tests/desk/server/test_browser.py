@@ -65,7 +65,7 @@ def shown(page: Page, title: str) -> None:
     page.locator("h1", has_text=re.compile(f" {title}$")).wait_for()
 
 
-def test_reviewers_work_by_keys_alone(browser: Browser, scan: Path, recognizer: Recognizer) -> None:
+def test_reviewers_work_by_keys_alone(browser, scan, recognizer):
     with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
         assert page.inner_text("h1") == f"{EVIL} a"
         page.keyboard.press("ArrowRight")
@@ -99,7 +99,7 @@ def test_reviewers_work_by_keys_alone(browser: Browser, scan: Path, recognizer: 
     assert said.label == "ivory_worked"
 
 
-def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, scan: Path) -> None:
+def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser, scan):
     with served(scan) as base, signed_in(browser, base) as page:
         page.fill("#note", "a long note")
         page.context.clear_cookies()
@@ -114,8 +114,8 @@ def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, s
 
 
 def test_nothing_is_said_of_a_photo_before_it_or_why_it_is_missing_is_shown(
-    browser: Browser, scan: Path, recognizer: Recognizer
-) -> None:
+    browser, scan, recognizer
+):
     with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
         held: list[Route] = []
         page.route("**/large", lambda route, _: held.append(route))
@@ -141,7 +141,7 @@ def test_nothing_is_said_of_a_photo_before_it_or_why_it_is_missing_is_shown(
     assert {one.listing for one in said_in(scan)} == {"a", "b"}
 
 
-def test_a_note_is_kept_when_somebody_else_was_faster(browser: Browser, scan: Path) -> None:
+def test_a_note_is_kept_when_somebody_else_was_faster(browser, scan):
     with served(scan) as base, signed_in(browser, base) as page:
         key = page.get_attribute("article.card", "data-listing")
         page.fill("#note", "a long note")
@@ -159,7 +159,7 @@ def test_a_note_is_kept_when_somebody_else_was_faster(browser: Browser, scan: Pa
     assert {one.note for one in said_in(scan)} == {None, "a long note"}
 
 
-def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path) -> None:
+def test_obvious_rejects_are_picked_in_the_grid(browser, tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", many(70))
     with served(scan) as base, signed_in(browser, base) as page:
         page.goto(f"{base}/listings")
@@ -183,7 +183,7 @@ def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path
     assert [one.occasion for one in said_in(scan)] == ["review"] * 2 + ["withdrawal"] * 2
 
 
-def test_a_large_listing_is_paged_and_ticks_stay(browser: Browser, tmp_path: Path) -> None:
+def test_a_large_listing_is_paged_and_ticks_stay(browser, tmp_path):
     columns = {"listing_id": "big", "title": " big"}
     rows = [
         replace(row, source=f"{i}.jpg", sha256=digest(str(i)), item=columns)
@@ -214,8 +214,8 @@ def test_a_large_listing_is_paged_and_ticks_stay(browser: Browser, tmp_path: Pat
 
 
 def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
-    browser: Browser, scan: Path, recognizer: Recognizer, tmp_path: Path
-) -> None:
+    browser, scan, recognizer, tmp_path
+):
     picture("blue").save(tmp_path / "blue.png")
     with ScanFile(scan) as file:
         first, *_ = rows = [replace(row, phash="0" * 64) for row in file.rows()]
@@ -242,7 +242,7 @@ def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
     assert {one.listing for one in said_in(scan)} == {"a", "b", "c"}
 
 
-def test_a_filter_by_product_opens_a_photo_of_it(browser: Browser, tmp_path: Path) -> None:
+def test_a_filter_by_product_opens_a_photo_of_it(browser, tmp_path):
     columns = {"listing_id": "L", "title": " L"}
     tusk, horn = (replace(row, item=columns) for row in many(2))
     horn = replace(horn, leads=(lead("rhino_horn", 0.5),))
@@ -256,9 +256,7 @@ def test_a_filter_by_product_opens_a_photo_of_it(browser: Browser, tmp_path: Pat
             assert name in page.inner_text("#may-show")
 
 
-def test_a_phone_shows_everything_in_its_width(
-    browser: Browser, scan: Path, recognizer: Recognizer
-) -> None:
+def test_a_phone_shows_everything_in_its_width(browser, scan, recognizer):
     with served(scan, [recognizer.bundle]) as base, signed_in(browser, base, 390, 844) as page:
         page.goto(f"{base}/listings")
         page.keyboard.press("v")  # the grid, on every page

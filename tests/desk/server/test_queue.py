@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.desk.entries import from_key
-from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
+from recognizer.desk.outcomes import Occasion, Outcomes
 from recognizer.desk.queue import ConflictError, Queue
 from recognizer.desk.views import View
 from recognizer.policy.values import Decision
@@ -33,9 +33,7 @@ def scan(tmp_path: Path) -> Path:
     return tmp_path / "scan.sqlite"
 
 
-def test_a_listing_is_with_one_person_until_the_hold_times_out(
-    scan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_listing_is_with_one_person_until_the_hold_times_out(scan, monkeypatch):
     write_scan(scan, many(2))
     with Queue(scan) as queue, monkeypatch.context() as patch:
         patch.setattr("recognizer.desk.queue.HOLD_SECONDS", -1)  # it is over at once
@@ -53,7 +51,7 @@ def test_a_listing_is_with_one_person_until_the_hold_times_out(
         assert queue.claim("Cleo", View()) == one._replace(held_by="Cleo")
 
 
-def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None:
+def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan):
     rows = [
         listing("a", 0.9),
         replace(listing("a", 0.8), source="a2.jpg", sha256=digest("a2.jpg")),
@@ -94,7 +92,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         assert said_in(scan)[-1].listing == "a"  # "c" was said at another console
 
 
-def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
+def test_a_rejected_listing_comes_back_with_a_new_lead(scan):
     write_scan(scan, [listing("a"), listing("b")])
     with Queue(scan) as queue:
         for verdict in (REJECTED, CONFIRMED):
@@ -109,7 +107,7 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
-def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
+def test_near_copies_are_folded_and_decided_together(scan):
     copies = [copy_of(listing(f"c{i}", 0.9 - i / 100, seller=f"S{i % 2}")) for i in range(4)]
     write_scan(scan, [*copies, listing("other", 0.5, seller="S1")])
     with Queue(scan) as queue:
@@ -135,9 +133,7 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
 
 
 @pytest.mark.parametrize(("judgement", "left"), [(REJECTED, 1), (CONFIRMED, 0)])
-def test_a_verdict_for_all_is_of_photos_like_those_shown(
-    scan: Path, judgement: Judgement, left: int
-) -> None:
+def test_a_verdict_for_all_is_of_photos_like_those_shown(scan, judgement, left):
     copies = [copy_of(listing(f"c{i}", 0.9 - i / 100)) for i in range(3)]
     copies[1] = replace(copies[1], decision=Decision.PRIORITY)
     write_scan(scan, [*copies, replace(listing("c1"), source="other.jpg")])  # a lead of its own
@@ -149,7 +145,7 @@ def test_a_verdict_for_all_is_of_photos_like_those_shown(
     assert [(one.listing, one.sha256) for one in said_in(scan)] == shown
 
 
-def test_only_images_with_pixels_have_near_copies(scan: Path) -> None:
+def test_only_images_with_pixels_have_near_copies(scan):
     """Five empty files, or error pages of one server, are nobody's near-copies."""
     empty = [bare_row(f"{i}.jpg", 0, "unscored", sha256=digest("empty")) for i in range(3)]
     write_scan(scan, empty)
@@ -163,7 +159,7 @@ def test_only_images_with_pixels_have_near_copies(scan: Path) -> None:
         assert len(names(queue)) == 2
 
 
-def test_filters_and_words_look_at_every_column(scan: Path) -> None:
+def test_filters_and_words_look_at_every_column(scan):
     rows = [
         listing("a", seller="Jo", price="12.50", description="象牙白 手镯", listed_at="2025-12-24"),
         listing("b", seller="Mo", reports=1, note="100% genuine_thing"),
@@ -206,9 +202,7 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         ),
     ],
 )
-def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(
-    scan: Path, query: dict[str, str], expected: str
-) -> None:
+def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(scan, query, expected):
     rows = [
         listing("a", 0.7, price="12.50", seller="Zoe", listed_at="2025-03-01"),
         listing("b", 0.9, price="USD 3", seller="Mo", listed_at="2025-04-01"),
@@ -223,7 +217,7 @@ def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(
         assert queue.claim("Anna", view).name == expected[0]
 
 
-def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan: Path) -> None:
+def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan):
     copies = [replace(listing(name, 0.9), phash=one) for name, one in (("a", HASH), ("b", NEAR))]
     write_scan(scan, [*copies, listing("other", 0.5)])
     with Queue(scan) as queue:
@@ -238,7 +232,7 @@ def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_a_share_of_what_is_decided_is_reviewed_again_blindly(scan: Path, share: float) -> None:
+def test_a_share_of_what_is_decided_is_reviewed_again_blindly(scan, share):
     """By somebody else, once, before anything new; so that agreement is a figure."""
     write_scan(scan, many(40))
     with Queue(scan, second_review=share) as queue:
@@ -267,7 +261,7 @@ def test_a_share_of_what_is_decided_is_reviewed_again_blindly(scan: Path, share:
         assert "Anna" in queue.pace()
 
 
-def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan: Path) -> None:
+def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan):
     rows = [replace(listing(name, seller=name[0]), phash=HASH) for name in ("A1", "B1", "B2")]
     write_scan(scan, [*rows, listing("A2", 0.1, "clear", seller="A"), listing("C1", seller="C")])
     with Queue(scan) as queue:
@@ -276,7 +270,7 @@ def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan: Path) -
         assert queue.of_seller("D") == queue.copies_of_others("C") == []
 
 
-def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan: Path, tmp_path: Path) -> None:
+def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan, tmp_path):
     team = tmp_path / "team.sqlite"
     write_scan(scan, [listing("a"), listing("b", 0.7), bare_row("stray.jpg", 0.8, "review")])
     with Queue(scan, team) as queue:
@@ -291,7 +285,7 @@ def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan: Path, tmp_pa
             queue.decide("Anna", one.unit, CONFIRMED)
 
 
-def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
+def test_the_audit_sample_is_a_section_of_its_own(scan):
     clear = [replace(bare_row(f"{i}.jpg", i / 10, "clear"), audit=0.01) for i in range(5)]
     clear[0] = replace(clear[0], item=listing("a").item)
     write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a")])
@@ -315,7 +309,7 @@ def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
-def test_a_listing_without_a_scored_image_is_decided_under_any_name(scan: Path, name: str) -> None:
+def test_a_listing_without_a_scored_image_is_decided_under_any_name(scan, name):
     write_scan(scan, [replace(listing(name, 0, "unscored"), sha256=digest("not an image"))])
     with Queue(scan) as queue:
         queue.decide("Ama", queue.claim("Ama", View()).unit, CONFIRMED)
@@ -324,7 +318,7 @@ def test_a_listing_without_a_scored_image_is_decided_under_any_name(scan: Path, 
         assert names(queue) == []
 
 
-def test_a_verdict_is_on_photos_with_a_lead_of_a_product(scan: Path) -> None:
+def test_a_verdict_is_on_photos_with_a_lead_of_a_product(scan):
     write_scan(scan, tusk_fish_and_broken())
     with Queue(scan) as queue:
         one = queue.claim("Anna", View())

@@ -55,7 +55,7 @@ def base(scan: Path, recognizer: Recognizer) -> Iterator[str]:
         yield address
 
 
-def test_every_answer_has_the_headers_of_safety(base: str) -> None:
+def test_every_answer_has_the_headers_of_safety(base):
     for path in ("/login", "/static/app.js", "/nothing", f"/photo/{SOME_KEY}/small"):
         headers = httpx.get(base + path).headers
         assert headers["content-security-policy"] == POLICY
@@ -64,7 +64,7 @@ def test_every_answer_has_the_headers_of_safety(base: str) -> None:
         assert headers["cache-control"] == "no-store"
 
 
-def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
+def test_other_names_sites_and_forged_requests_are_refused(base):
     port = base.rpartition(":")[2]
     for host in (f"evil.example:{port}", "127.0.0.1.evil.example", "10.0.0.1", ""):
         assert httpx.get(f"{base}/login", headers={"host": host}).status_code in {400, 403}
@@ -110,14 +110,14 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
         b'{"do": "skip", "listings": {"%s": "%s"}}' % (SOME_KEY.encode(), SOME_KEY.encode()),
     ],
 )
-def test_a_request_that_makes_no_sense_is_400(base: str, content: bytes) -> None:
+def test_a_request_that_makes_no_sense_is_400(base, content):
     anna = Client(base, "Anna")
     answer = anna.http.post("/act", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["notice"] == "This request makes no sense to the server."
 
 
-def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
+def test_forms_and_addresses_that_make_no_sense_are_told_so(base):
     form = {"content-type": "application/x-www-form-urlencoded"}
     for content in (b"name=%ff\xff", b"&".join([b"name=a"] * 100)):
         assert httpx.post(f"{base}/login", content=content, headers=form).status_code == 400
@@ -147,7 +147,7 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
         assert anna.act("confirmed", label=label).status_code == 400
 
 
-def test_what_listeners_beyond_this_machine_need(tmp_path: Path) -> None:
+def test_what_listeners_beyond_this_machine_need(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
     with served(scan, token="a token of sixteen", hosts={"review.example"}) as base:
         for token in ("guess", "", "é"):
@@ -163,7 +163,7 @@ def test_what_listeners_beyond_this_machine_need(tmp_path: Path) -> None:
         assert guard._is_ours(host) is is_ours, host
 
 
-def test_servers_on_other_ports_and_with_other_secrets_know_nobody_here(tmp_path: Path) -> None:
+def test_servers_on_other_ports_and_with_other_secrets_know_nobody_here(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
     with Queue(scan) as queue:
         assert queue.secret("first") == queue.secret("second") == "first"
@@ -177,7 +177,7 @@ def test_servers_on_other_ports_and_with_other_secrets_know_nobody_here(tmp_path
         assert httpx.get(f"{other}/", cookies=cookies).headers["location"] == "/login"
 
 
-def test_a_cookie_is_worth_nothing_after_signing_out(tmp_path: Path) -> None:
+def test_a_cookie_is_worth_nothing_after_signing_out(tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
     with served(scan) as base:
         anna, again = Client(base, "Anna"), Client(base, "Anna")
@@ -190,7 +190,7 @@ def test_a_cookie_is_worth_nothing_after_signing_out(tmp_path: Path) -> None:
         assert httpx.get(f"{base}/", cookies=kept).headers["location"] == "/login"
 
 
-def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) -> None:
+def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base):
     anna = Client(base, "Anna <b>")
     pages = anna.open() + anna.act("skip").json()["html"] + anna.act("skip").json()["html"]
     pages += anna.open("/listings")
@@ -205,7 +205,7 @@ def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) 
     assert " on" not in "".join(re.findall(r"<\w[^>]*", re.sub(r'"[^"]*"', "", pages)))
 
 
-def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: Path) -> None:
+def test_photos_are_served_by_key_if_they_are_what_was_scored(base, scan):
     anna = Client(base, "Anna")
     with Queue(scan) as queue:
         found = queue.file.select("SELECT source, printf('%016x', key) FROM image")
@@ -230,7 +230,7 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: P
     assert "has gone since the scan" in get("kept.png", "original").text
 
 
-def test_the_audit_sample_is_blind(base: str) -> None:
+def test_the_audit_sample_is_blind(base):
     anna, action = Client(base, "Anna"), "Platform action"
     page = anna.open("/?section=audit")
     assert "drawn at random" in page

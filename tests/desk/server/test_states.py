@@ -221,5 +221,5 @@ QUICK = settings(
 )
 
 
-def test_what_was_acknowledged_is_stored_once_whatever_happens() -> None:
+def test_what_was_acknowledged_is_stored_once_whatever_happens():
     run_state_machine_as_test(Desk, settings=QUICK)

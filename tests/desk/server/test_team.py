@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.desk.server.queues import Client, Server, many, said_in
 from tests.rows.rows import bare_row, write_scan
@@ -42,9 +41,7 @@ class Team:
         self.stored.append((answer.json()["notice"].rpartition("Title of ")[2], name))
 
 
-def test_five_reviewers_lose_nothing_when_the_server_is_killed(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path, request):
     team = Team(tmp_path)
     request.addfinalizer(lambda: team.server.stop(signal.SIGKILL))
     workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
@@ -64,7 +61,7 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(
     assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
 
 
-def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path):
     photo, content = tmp_path / "large.png", bytes(32 << 20)
     photo.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()

@@ -42,7 +42,7 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_a_copy_in_the_test_split_is_named(tmp_path: Path, write: Write, copy: str) -> None:
+def test_a_copy_in_the_test_split_is_named(tmp_path, write, copy):
     rows = [write(f"{i}.jpg", scene(i), "train") for i in range(4)]
     rows.append(write("same split.jpg", scene(1).resize((150, 112)), "train"))
     rows.append(write("other.jpg", scene(9), "test"))
@@ -62,15 +62,13 @@ def test_a_copy_in_the_test_split_is_named(tmp_path: Path, write: Write, copy: s
         ({"source": "place-test"}, "place-test is in test and in train"),
     ],
 )
-def test_what_is_wrong_is_named_and_the_rest_still_checked(
-    tmp_path: Path, write: Write, change: dict[str, str], words: str
-) -> None:
+def test_what_is_wrong_is_named_and_the_rest_still_checked(tmp_path, write, change, words):
     rows = [{**write("0.jpg", scene(0), "train"), **change}, write("1.jpg", scene(1), "test")]
     (problem,) = checked(tmp_path, rows)
     assert words in problem
 
 
-def test_undecodable_and_repeated_files(tmp_path: Path, write: Write) -> None:
+def test_undecodable_and_repeated_files(tmp_path, write):
     page = write("page.jpg", b"<html>", "train")
     row = write("0.jpg", scene(0), "train")
     problems = checked(tmp_path, [page, row, {**row, "label": "wood"}])
@@ -79,7 +77,7 @@ def test_undecodable_and_repeated_files(tmp_path: Path, write: Write) -> None:
     assert len(problems) == 2
 
 
-def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> None:
+def test_splits_are_compared_across_folders(tmp_path, write):
     write_manifest(tmp_path, [write("a.jpg", scene(1), "test")])
     folder = tmp_path / "labelled"
     (folder / "ivory_worked").mkdir(parents=True)
@@ -89,9 +87,7 @@ def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> Non
         check_data([tmp_path / "nowhere"])
 
 
-def test_the_command_names_the_pair_and_fails(
-    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_names_the_pair_and_fails(tmp_path, write, monkeypatch):
     measure = Mock(return_value=())
     monkeypatch.setattr("recognizer.lab.dataset.shortcuts.measure_shortcuts", measure)
     rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
@@ -109,7 +105,7 @@ def test_the_command_names_the_pair_and_fails(
     assert "1 problem, listed above" in done.stderr
 
 
-def test_a_crop_in_another_split_is_shown(tmp_path: Path, write: Write) -> None:
+def test_a_crop_in_another_split_is_shown(tmp_path, write):
     """Its hash is another one; and a group of sources is in both splits."""
     with Image.open(ROOT / "datasets" / "samples" / "rhino-horn.jpg") as photo:
         width, height = photo.size
@@ -129,7 +125,7 @@ def test_a_crop_in_another_split_is_shown(tmp_path: Path, write: Write) -> None:
     assert "the group place is in test and in train" in said
 
 
-def test_products_of_one_source_are_named() -> None:
+def test_products_of_one_source_are_named():
     shown = {"ivory_raw": "aaaa", "coral": "aab", "feather": "ab", "wood": "aa"}
     photos = [photo(i, n, s) for n, of in shown.items() for i, s in enumerate(of)]
     assert warn_of_sources(photos) == [

@@ -1,7 +1,6 @@
 """Sources are dealt into folds, whole and evenly."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from tests.conftest import write_file
 from tests.labelled import photo
 
 
-def test_folds_are_stratified_and_sources_stay_whole() -> None:
+def test_folds_are_stratified_and_sources_stay_whole():
     truth = [("ivory_worked", "ceramic", "listing_other")[i // 4 % 3] for i in range(120)]
     sources = [f"s{i // 4}" for i in range(120)]
     splits = stratified_folds(truth, sources, 5)
@@ -22,7 +21,7 @@ def test_folds_are_stratified_and_sources_stay_whole() -> None:
         assert Counter(truth[i] for i in left) == dict.fromkeys(set(truth), 8)
 
 
-def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds() -> None:
+def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds():
     splits = stratified_folds(["wood"] * 12 + ["bone"] * 12, ["a"] * 12 + list("bcd") * 4, 5)
     assert all("a" in {("a" if i < 12 else "b") for i in rows} for _, rows in splits)
     assert len(stratified_folds(["wood", "bone", "wood", "bone"], ["a"] * 4, 5)) == 4
@@ -30,7 +29,7 @@ def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds(
         stratified_folds(["wood"], ["a"], 5)
 
 
-def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
+def test_a_table_says_fold_and_group_of_each_source(tmp_path):
     path = write_file(tmp_path / "folds.csv", b"source,group,fold\na,x,0\nb,x,0\nc,,1\n")
     assert read_folds(path) == {"a": ("x", 0), "b": ("x", 0), "c": ("c", 1)}
 
@@ -47,7 +46,7 @@ def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
         ("source,group,fold\na,x,0\nb,x,1\n", "group 'x' is in more than one fold"),
     ],
 )
-def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_a_wrong_table_is_refused(tmp_path, text, words):
     path = write_file(tmp_path / "folds.csv", text.encode())
     with pytest.raises(DatasetError, match=words):
         read_folds(path)
@@ -56,7 +55,7 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
-def test_a_label_with_few_groups_trains_first_then_tests() -> None:
+def test_a_label_with_few_groups_trains_first_then_tests():
     labels = ["bone"] * 3 + ["wood"] * 4 + ["shell"] * 6
     groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9, 10]
     split = deal_to_splits([photo(i, label) for i, label in enumerate(labels)], groups, SHARES)
@@ -65,7 +64,7 @@ def test_a_label_with_few_groups_trains_first_then_tests() -> None:
     assert set(split[7:]) == {"train", "test", "validation"}
 
 
-def test_at_least_half_of_a_labels_sources_train() -> None:
+def test_at_least_half_of_a_labels_sources_train():
     """However few photos they have: one of eight sources has all others' share of the test."""
     sizes = [60, 2, 2, 1, 1, 1, 1, 1]
     groups = [group for group, size in enumerate(sizes) for _ in range(size)]
@@ -80,7 +79,7 @@ def test_at_least_half_of_a_labels_sources_train() -> None:
         assert sources["validation"]
 
 
-def test_the_deal_does_not_depend_on_the_order() -> None:
+def test_the_deal_does_not_depend_on_the_order():
     rng = np.random.default_rng(0)
     labels = rng.choice(["bone", "wood", "coral"], 300).tolist()
     photos = [photo(i, label) for i, label in enumerate(labels)]

@@ -16,7 +16,7 @@ def entries(found: Collection) -> list[tuple[str, str, str]]:
     return [(e.path.relative_to(found.root).as_posix(), e.label, e.source) for e in found.photos]
 
 
-def test_a_table_lists_photos_with_their_sources(tmp_path: Path) -> None:
+def test_a_table_lists_photos_with_their_sources(tmp_path):
     elsewhere = tmp_path / "elsewhere.jpg"
     rows = f"a/1.jpg,bone,x,s,CC0\n{elsewhere},wood,y,,\na/3.jpg,,z,t,\n,bone,z,t,\n"
     path = tmp_path / "manifest.csv"
@@ -30,7 +30,7 @@ def test_a_table_lists_photos_with_their_sources(tmp_path: Path) -> None:
     assert entries(read_collection(path)) == [("a/1.jpg", "bone", "")]
 
 
-def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> None:
+def test_a_folder_for_each_label_with_one_for_each_source(tmp_path):
     write_files(tmp_path, "train/bone/shop/1.jpg", "test/wood/2.JPG")
     write_files(tmp_path, "train/bone/x.heic", "train/.a/b.jpg")
     found = read_collection(tmp_path)
@@ -51,7 +51,7 @@ def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> Non
         ("bone/x.txt", "", "no photo with a label"),
     ],
 )
-def test_what_cannot_be_read_says_so(tmp_path: Path, name: str, content: str, words: str) -> None:
+def test_what_cannot_be_read_says_so(tmp_path, name, content, words):
     write_files(tmp_path, name)
     (tmp_path / name).write_text(content, "latin-1")
     with pytest.raises(DatasetError, match=words):

@@ -27,9 +27,7 @@ def stored(folder: Path, content: bytes) -> Photo:
 
 @pytest.mark.parametrize("form", [{"format": "PNG"}, {"quality": 30}, {"quality": 95}])
 @pytest.mark.parametrize("side", [200, 264, 640, 1600])
-def test_one_quality_leaves_no_trace_of_size_or_tables(
-    tmp_path: Path, form: dict[str, object], side: int
-) -> None:
+def test_one_quality_leaves_no_trace_of_size_or_tables(tmp_path, form, side):
     coarse = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     image = Image.fromarray(coarse).resize((side * 3 // 2, side), Image.Resampling.BICUBIC)
     found = Image.open(io.BytesIO(at_one_quality(stored(tmp_path, encoded(image, **form)))))
@@ -41,13 +39,13 @@ def test_one_quality_leaves_no_trace_of_size_or_tables(
     assert found.quantization == Image.open(again).quantization
 
 
-def test_a_photo_that_has_changed_is_not_measured(tmp_path: Path) -> None:
+def test_a_photo_that_has_changed_is_not_measured(tmp_path):
     one = stored(tmp_path, encoded(Image.new("RGB", (30, 30))))
     with pytest.raises(DatasetError, match="sha256 is not that of the manifest"):
         at_one_quality(replace(one, sha256="0" * 64))
 
 
-def test_other_columns_of_the_manifest_are_kept(tmp_path: Path) -> None:
+def test_other_columns_of_the_manifest_are_kept(tmp_path):
     header = "sha256,file,label,source,split,subtype,license"
     (tmp_path / "manifest.csv").write_text(f"{header}\nab,1.jpg,bone,s,test,comb,CC0\n")
     (found,) = load_data([tmp_path])
@@ -55,7 +53,7 @@ def test_other_columns_of_the_manifest_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "file,label\n", "sha256,file,label,source,split\n"])
-def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | None) -> None:
+def test_folders_that_hold_no_data_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "manifest.csv").write_text(content)
     with pytest.raises(DatasetError, match=r"dataset split makes one|: no column"):
@@ -64,7 +62,7 @@ def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | No
         load_data([tmp_path / "nowhere"])
 
 
-def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
+def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path):
     for name in ("ivory_raw", "ivory_row", ".cache", "notes"):
         (tmp_path / name).mkdir()
     for name in ("ivory_raw", "ivory_row", ".cache"):
@@ -75,7 +73,7 @@ def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
     assert [p.label for p in load_data([tmp_path])] == ["ivory_raw"]
 
 
-def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path: Path) -> None:
+def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path):
     for name in ("anna/1.jpg", "anna/more/2.jpg", "bert/3.jpg", "4.jpg"):
         path = tmp_path / "ivory_raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +82,7 @@ def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path: Path) -> No
     assert found == {"1.jpg": "anna", "2.jpg": "anna", "3.jpg": "bert", "4.jpg": tmp_path.name}
 
 
-def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path):
     place = tmp_path / "ivory_raw"
     place.mkdir()
     path = place / "a.jpg"
@@ -100,22 +98,20 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["taxonomy.toml", "manifest.csv"])
-def test_what_is_not_a_file_of_data_is_named_and_not_waited_for(name: str, tmp_path: Path) -> None:
+def test_what_is_not_a_file_of_data_is_named_and_not_waited_for(name, tmp_path):
     (tmp_path / "ivory_raw").mkdir()
     os.mkfifo(tmp_path / name)
     with pytest.raises((DatasetError, TaxonomyError), match=rf"{name} is not a regular file"):
         load_data([tmp_path])
 
 
-def test_fingerprint_is_of_the_content_not_the_order() -> None:
+def test_fingerprint_is_of_the_content_not_the_order():
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
-def test_corrections_are_written_into_the_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_corrections_are_written_into_the_manifest(tmp_path, monkeypatch):
     """By the lines that docs/data.md has for it."""
     (tmp_path / "data").mkdir()
     about = {"label": "wood", "source": "a", "split": "train", "subtype": "a bowl - turned"}

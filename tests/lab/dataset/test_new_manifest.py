@@ -46,7 +46,7 @@ def splits_of(made: Collection, key: Callable[[Photo], str]) -> dict[str, set[st
     return found
 
 
-def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: Path) -> None:
+def test_a_source_is_in_one_split_and_each_label_in_all(photos, tmp_path):
     made = make(photos)
     assert all(len(splits) == 1 for splits in splits_of(made, lambda p: p.source).values())
     counts = Counter((p.label, p.split) for p in made.photos)
@@ -61,7 +61,7 @@ def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: 
     assert [p.split for p in make(tmp_path / "moved").photos] == [p.split for p in made.photos]
 
 
-def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) -> None:
+def test_the_manifest_is_read_as_it_was_written(photos, tmp_path):
     made = make(photos)
     (tmp_path / "elsewhere").mkdir()
     for folder in (photos, tmp_path / "elsewhere"):
@@ -75,7 +75,7 @@ def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("turn", [lambda rgb: rgb, lambda rgb: rgb[:, ::-1], np.rot90])
-def test_near_copies_stay_with_their_sources(photos: Path, turn: Callable[[Any], Any]) -> None:
+def test_near_copies_stay_with_their_sources(photos, turn):
     for copy in range(1, 9):  # of a photo of shop-0, in all other shops but one
         side = 64 + 8 * copy
         path = photos / "wood" / f"shop-{copy}" / "copy.png"
@@ -89,7 +89,7 @@ def test_near_copies_stay_with_their_sources(photos: Path, turn: Callable[[Any],
     assert any(words in line for line in made.warnings)
 
 
-def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
+def test_what_cannot_be_used_is_left_out_and_named(photos):
     bone, wood = (photos / label / "shop-0" / "0.jpg" for label in ("bone", "wood"))
     (bone.with_name("broken.jpg")).write_bytes(b"\xff\xd8\xff nonsense")
     (bone.with_name("gone.jpg")).symlink_to("nowhere.jpg")
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
     assert len(made.photos) == 59
 
 
-def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
+def test_hostile_names_end_in_words(photos, tmp_path):
     with open(os.fsencode(photos / "bone" / "shop-0") + b"/\xff.jpg", "wb") as file:
         file.write((photos / "bone" / "shop-0" / "0.jpg").read_bytes())
     write(photos / "wood" / "shop-0" / "\x1b[31m,\nred.jpg", 999)
@@ -125,7 +125,7 @@ def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
     assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_data([tmp_path / "data"])}
 
 
-def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:
+def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path):
     for i in range(20):
         write(tmp_path / "p" / "bone" / f"{i}.jpg", i)
     made = make(tmp_path / "p")
@@ -139,7 +139,7 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
         make(tmp_path / "q")
 
 
-def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
+def test_an_unknown_label_says_exactly_what_to_do(photos):
     (photos / "wood").rename(photos / "whale_tooth")
     (photos / "bone").rename(photos / "bonne")
     with pytest.raises(DatasetError) as raised:
@@ -151,7 +151,7 @@ def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
     assert "--rename bonne=LABEL" in words
 
 
-def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> None:
+def test_labels_are_renamed_left_out_and_written_as_labels_are(photos):
     (photos / "ivory_raw").rename(photos / "Ivory Raw")
     (photos / "wood").rename(photos / "elfenbein")
     made = make(photos, renamed={"elfenbein": "ivory_worked", "bone": ""})
@@ -162,7 +162,7 @@ def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> 
         make(photos, renamed={"elfenbien": "wood"})
 
 
-def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
+def test_the_command_explains_itself(photos, tmp_path):
     (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data", code=ExitCode.SOME_FAILED)
     assert "broken.jpg" in done.stderr
@@ -183,9 +183,7 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
     ],
 )
-def test_the_command_refuses_what_makes_no_sense(
-    photos: Path, tmp_path: Path, options: list[object], words: str
-) -> None:
+def test_the_command_refuses_what_makes_no_sense(photos, tmp_path, options, words):
     given = [str(option).format(photos=photos) for option in options]
     assert words in refuse("dataset", "split", photos, "-o", tmp_path / "data", *given).stderr
     assert not (tmp_path / "data").exists()

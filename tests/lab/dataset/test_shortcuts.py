@@ -35,14 +35,14 @@ def photos_of(folder: Path, product: dict[str, Any], other: dict[str, Any]) -> l
         ({"quality": 60}, "bytes per pixel"),
     ],
 )
-def test_what_betrays_products_is_named(tmp_path: Path, product: dict[str, Any], name: str) -> None:
+def test_what_betrays_products_is_named(tmp_path, product, name):
     found = {s.name: s for s in measure_shortcuts(photos_of(tmp_path, product, {}))}
     assert found[name].auc > 0.95
     assert found["all of these"].auc > 0.95
     assert found["aspect"].auc < MAX_AUC + 0.1
 
 
-def test_alike_files_tell_nothing_and_few_are_not_measured(tmp_path: Path) -> None:
+def test_alike_files_tell_nothing_and_few_are_not_measured(tmp_path):
     photos = photos_of(tmp_path, {}, {})
     found = {s.name: s.auc for s in measure_shortcuts(photos)}
     assert found["format"] == found["JPEG tables"] == 0.5

@@ -91,7 +91,7 @@ def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> R
     return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
 
 
-def test_the_new_product_is_found_and_others_stay(parent: Recognizer, enrolled: Recognizer) -> None:
+def test_the_new_product_is_found_and_others_stay(parent, enrolled):
     assert enrolled.labels == (*parent.labels, "rhino_horn")
     for seed, color in enumerate(("red", "green", "gray", "blue")):
         photo = encoded(picture(color, seed=500 + seed))
@@ -110,9 +110,7 @@ def test_the_new_product_is_found_and_others_stay(parent: Recognizer, enrolled: 
     assert (region.box[0] >= 20, region.box[3] <= 44) == (True, True)
 
 
-def test_the_bundle_says_what_it_is_made_of(
-    parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos
-) -> None:
+def test_the_bundle_says_what_it_is_made_of(parent, enrolled, write_photos):
     bundle = enrolled.bundle
     assert (bundle.name, bundle.version, bundle.not_recognized) == ("with-rhino", 3, ())
     assert bundle.digest not in {parent.bundle.digest, bundle.model.sha256}
@@ -131,7 +129,7 @@ def test_the_bundle_says_what_it_is_made_of(
     assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
 
 
-def test_thresholds_hold_on_held_out_negatives(parent: Recognizer, enrolled: Recognizer) -> None:
+def test_thresholds_hold_on_held_out_negatives(parent, enrolled):
     bundle = enrolled.bundle
     bank = read_negatives(bundle)
     counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
@@ -148,8 +146,8 @@ def test_thresholds_hold_on_held_out_negatives(parent: Recognizer, enrolled: Rec
 
 
 def test_augmentation_raises_the_thresholds_that_it_reaches(
-    parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
+    parent, enrolled, write_photos, tmp_path
+):
     before = enrolled.bundle.labels[-1].thresholds
     near = (before[0.01] + before[0.001]) / 2
     looking = replace(parent.bundle, tta_threshold=near, tta_raise=0.5)
@@ -169,8 +167,8 @@ def with_bank(folder: Path, output: Path, bank: NegativeBank | None) -> Recogniz
 
 
 def test_an_enrolled_bundle_remembers_its_photos_and_takes_another_product(
-    enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
+    enrolled, write_photos, tmp_path
+):
     assert (read_negatives(enrolled.bundle).labels == RHINO).sum() == 4
     enroll(enrolled, "seahorse", write_photos("yellow", 3), tmp_path / "again-v1")
     again = Recognizer.load(tmp_path / "again-v1", threads=1)
@@ -181,9 +179,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_takes_another_product(
 
 
 @pytest.mark.parametrize("family", ["ivory", None])
-def test_a_new_name_brings_its_entry_of_the_taxonomy(
-    parent: Recognizer, blue: list[str], tmp_path: Path, family: str | None
-) -> None:
+def test_a_new_name_brings_its_entry_of_the_taxonomy(parent, blue, tmp_path, family):
     new = {"family": family, "hint": "Look at the blue."}
     enroll(parent, "blue_ivory", blue, tmp_path / "out-v1", **new)
     bundle = load_bundle(tmp_path / "out-v1")
@@ -195,9 +191,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
 
 
 @pytest.mark.parametrize("count", [0, 49, 50])
-def test_a_bank_needs_fifty_negatives(
-    banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
-) -> None:
+def test_a_bank_needs_fifty_negatives(banked_bundle, blue, tmp_path, count):
     bank = read_negatives(load_bundle(banked_bundle))
     too_many = np.flatnonzero(bank.held_out & (bank.labels != "ivory_worked"))[count:]
     few = bank[np.delete(np.arange(len(bank)), too_many)] if count else None
@@ -212,9 +206,7 @@ def test_a_bank_needs_fifty_negatives(
         enroll(Recognizer.load(folder), RHINO, blue)
 
 
-def test_sources_are_left_out_where_there_are_several(
-    parent: Recognizer, write_photos: WritePhotos
-) -> None:
+def test_sources_are_left_out_where_there_are_several(parent, write_photos):
     both = [*write_photos("blue", 4, "shop"), *write_photos("yellow", 4, "museum")]
     mixed = [*write_photos("blue", 4, "one"), *write_photos("yellow", 4, "one")]
     alike, apart = (enroll(parent, RHINO, photos) for photos in (mixed, both))
@@ -231,9 +223,7 @@ def test_sources_are_left_out_where_there_are_several(
     assert not enroll(parent, RHINO, few).evidence.by_source  # one photo would be left
 
 
-def test_a_negative_is_judged_by_a_threshold_of_other_sources(
-    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
-) -> None:
+def test_a_negative_is_judged_by_a_threshold_of_other_sources(parent, write_photos, tmp_path):
     bank = read_negatives(parent.bundle)
     gray = bank.labels == "listing_other"  # these come from one source, and are what is enrolled
     bank = replace(bank, sources=np.where(gray, 0, bank.sources).astype(np.int32))
@@ -243,9 +233,7 @@ def test_a_negative_is_judged_by_a_threshold_of_other_sources(
     assert wrong.high > 0.5
 
 
-def test_a_check_writes_nothing(
-    parent: Recognizer, blue: list[str], write_photos: WritePhotos, tmp_path: Path
-) -> None:
+def test_a_check_writes_nothing(parent, blue, write_photos, tmp_path):
     found = enroll(parent, RHINO, blue)
     assert found.path is None
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
@@ -259,7 +247,7 @@ def test_a_check_writes_nothing(
     assert enroll(parent, RHINO, write_photos("gray", 4)).evidence.recall[0.01].count <= 1
 
 
-def test_the_command_skips_a_page(banked_bundle: Path, blue: list[str], tmp_path: Path) -> None:
+def test_the_command_skips_a_page(banked_bundle, blue, tmp_path):
     page, output = tmp_path / "page.jpg", tmp_path / "mine-v2"
     page.write_bytes(b"<html>")
     given = ("enroll", RHINO, *blue, page, "--model", banked_bundle)
@@ -271,7 +259,7 @@ def test_the_command_skips_a_page(banked_bundle: Path, blue: list[str], tmp_path
         assert ("Wrote" in done.stdout) == output.exists() == (output in options)
 
 
-def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
+def test_copies_count_once(parent, tmp_path):
     photos = []
     for seed in range(3):
         blocks = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -303,14 +291,12 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         ("new_thing", None, " ", "must be text"),
     ],
 )
-def test_names_that_cannot_be_enrolled(
-    parent: Recognizer, blue: list[str], name: str, family: str | None, hint: str | None, words: str
-) -> None:
+def test_names_that_cannot_be_enrolled(parent, blue, name, family, hint, words):
     with pytest.raises(UsageError, match=words):
         enroll(parent, name, blue, family=family, hint=hint)
 
 
-def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_path: Path) -> None:
+def test_a_bundle_is_never_overwritten(parent, blue, tmp_path):
     (tmp_path / "out-v1").mkdir()
     enroll(parent, RHINO, blue, tmp_path / "out-v1")  # an empty folder is fine
     before = (tmp_path / "out-v1" / "bundle.json").read_bytes()
@@ -322,9 +308,7 @@ def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_
         enroll(parent, RHINO, [], tmp_path / "out-v1" / "bundle.json" / "a-v1")
 
 
-def test_a_model_of_another_form_leaves_nothing_behind(
-    banked_bundle: Path, blue: list[str], tmp_path: Path
-) -> None:
+def test_a_model_of_another_form_leaves_nothing_behind(banked_bundle, blue, tmp_path):
     """Its embedding is not a mean of features: a head over them would not be the one fitted."""
     folder = tmp_path / "other-v1"
     write_tiny_bundle(folder)

@@ -33,7 +33,7 @@ def with_bank(folder: Path, bank: NegativeBank) -> Path:
     return write_tiny_bundle(folder, negatives=write_negatives(folder, bank))
 
 
-def test_a_bank_comes_back_nearly_as_it_was(tmp_path: Path) -> None:
+def test_a_bank_comes_back_nearly_as_it_was(tmp_path):
     bank = make_bank()
     found = read_negatives(load_bundle(with_bank(tmp_path, bank)))
     assert found is not None
@@ -44,7 +44,7 @@ def test_a_bank_comes_back_nearly_as_it_was(tmp_path: Path) -> None:
         assert (getattr(found, name) == getattr(bank, name)).all(), name
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+def test_another_file_is_refused(tmp_path):
     other_model = with_bank(tmp_path / "other-v1", make_bank(labels=9))
     with pytest.raises(BundleSchemaError, match="other labels"):
         read_negatives(load_bundle(other_model))
@@ -62,7 +62,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"sha256": np.zeros(2, np.uint64)}, {"labels": np.array([{}])}])
-def test_what_is_not_a_bank_is_a_value_error(change: dict[str, np.ndarray]) -> None:
+def test_what_is_not_a_bank_is_a_value_error(change):
     """Columns of other lengths, and a pickle."""
     with np.load(io.BytesIO(make_bank().to_bytes())) as file:
         np.savez(buffer := io.BytesIO(), **{**file, **change})

@@ -1,7 +1,4 @@
-from collections.abc import Callable
-
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
@@ -21,7 +18,7 @@ def maps_of(model: bytes) -> NDArray[np.float32]:
     return maps
 
 
-def test_maps_of_a_softmax_say_the_same_to_a_sigmoid() -> None:
+def test_maps_of_a_softmax_say_the_same_to_a_sigmoid():
     model = tiny_model().SerializeToString()
     after = maps_of(add_head(model, HEAD, labels=4, softmax=True))[:, :4]
     assert np.allclose(expit(after), softmax(maps_of(model), axis=1), atol=2e-6)
@@ -42,7 +39,7 @@ SHAPELESS = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
         (lambda model: model.ClearField("graph"), "no output 'scores'"),
     ],
 )
-def test_another_form_is_refused(change: Callable[[onnx.ModelProto], None], words: str) -> None:
+def test_another_form_is_refused(change, words):
     model = tiny_model()
     change(model)
     with pytest.raises(ValueError, match=words):

@@ -23,7 +23,7 @@ def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
     return fit_calibration(log_odds[:, None], hit[:, None])
 
 
-def test_the_odds_are_recovered() -> None:
+def test_the_odds_are_recovered():
     rng = np.random.default_rng(0)
     true_log_odds = rng.normal(0, 2, 6000)
     hit = rng.random(6000) < sigmoid(true_log_odds)
@@ -32,7 +32,7 @@ def test_the_odds_are_recovered() -> None:
     assert found(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
 
 
-def test_a_label_predicted_without_a_mistake_keeps_some_doubt() -> None:
+def test_a_label_predicted_without_a_mistake_keeps_some_doubt():
     hit = np.arange(200) < 20
     found = fit_one(np.where(hit, 10.0, -10.0) + np.linspace(0, 1, 200), hit)
     high, low = sigmoid(found(np.array([10.0, -10.0])))
@@ -40,15 +40,13 @@ def test_a_label_predicted_without_a_mistake_keeps_some_doubt() -> None:
     assert 0.001 < low < 0.05
 
 
-def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[Photo]) -> None:
+def test_there_must_be_negatives(recognizer, labelled_photos):
     ivory = [p for p in labelled_photos if p.label == "ivory_worked"]
     with pytest.raises(DatasetError, match="without a product"):
         calibrated(recognizer.bundle, np.zeros((len(ivory), 4)), ivory)
 
 
-def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(
-    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(recognizer, monkeypatch):
     def augment(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
         log_odds, _, families = scores
         near = families.max(axis=1) > self.bundle.tta_threshold

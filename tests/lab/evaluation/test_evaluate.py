@@ -4,16 +4,13 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sklearn.metrics import classification_report
 
 from recognizer.cli import ExitCode
-from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import (
     Photo,
@@ -76,7 +73,7 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     return result.stdout if "--json" in args else result.output
 
 
-def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
+def test_the_figures(recognizer, photos):
     evaluation = evaluate(recognizer, photos, "test", rounds=20).evaluation
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
@@ -98,7 +95,7 @@ def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
 
 
-def test_a_product_the_model_does_not_know(recognizer: Recognizer, photos: list[Photo]) -> None:
+def test_a_product_the_model_does_not_know(recognizer, photos):
     renamed = [
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos
@@ -109,9 +106,7 @@ def test_a_product_the_model_does_not_know(recognizer: Recognizer, photos: list[
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
 
-def test_a_table_by_source_slice_and_column(
-    recognizer: Recognizer, photos: list[Photo], tmp_path: Path
-) -> None:
+def test_a_table_by_source_slice_and_column(recognizer, photos, tmp_path):
     lines = ("source,group,slice", "fitz/netsuke,,museum", "x,shop/pots,shop", f"{HOSTILE},,shop")
     (slices := tmp_path / "slices.csv").write_text("\n".join(lines))
     red = [replace(p, label="ceramic") if p.path.stem in {"000", "001"} else p for p in photos]
@@ -146,19 +141,19 @@ def test_a_table_by_source_slice_and_column(
         ["--by", "source", "--against", "tiny"],
     ],
 )
-def test_mistakes_are_named(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
+def test_mistakes_are_named(tiny_bundle, data, options):
     output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
     assert len(output.strip().splitlines()) <= 2
 
 
-def test_photos_are_scored_at_one_quality(tiny_bundle: Path, data: Path) -> None:
+def test_photos_are_scored_at_one_quality(tiny_bundle, data):
     shown = " ".join(run(tiny_bundle, "--data", data).split())
     assert re.search(r"ivory_worked 5 \(2\) 0\.9\d\d \(says little\)", shown)
     assert re.search(r"any product 5 \(2\) 4: 80\.0 % \(.*\) 50\.0 % 4", shown)
     assert "scored at a short side of at most 264 pixels, JPEG quality 80" in shown
 
 
-def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
+def test_against_itself_nothing_differs(tiny_bundle, data):
     pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
     families = pairs["families"]
     assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
@@ -168,9 +163,7 @@ def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
             assert family[figure]["difference"]["value"] == 0
 
 
-def test_photos_of_the_training_are_noticed(
-    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
-) -> None:
+def test_photos_of_the_training_are_noticed(tiny_bundle, data, photos, tmp_path):
     digests = [p.sha256 for p in photos if p.split == "test"]
     parent = {"name": "tiny", "version": 1, "digest": "0" * 64}
     step = {"step": "enrolled", "label": "ivory_worked", "photos": digests[:2], "penalty": 1.0}
@@ -191,7 +184,7 @@ def test_photos_of_the_training_are_noticed(
     assert DIGESTS_FILE in words
 
 
-def test_the_released_model_knows_its_training_photos() -> None:
+def test_the_released_model_knows_its_training_photos():
     bundle = load_bundle()
     rows = csv.DictReader((ROOT / "datasets" / "wildlife-v6.csv").open(encoding="utf-8"))
     trained = [r for r in rows if r["split"] == "train" and r["correction"] != "exclude"]
@@ -199,9 +192,7 @@ def test_the_released_model_knows_its_training_photos() -> None:
     assert count_learned(bundle, [*photos, photo(1)]) == len(photos) == bundle.training.photos
 
 
-def test_each_photo_has_a_row(
-    tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
-) -> None:
+def test_each_photo_has_a_row(tiny_bundle, recognizer, data, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     table = tmp_path / "x.parquet"
     run(tiny_bundle, "--data", data, "--predictions", table)
@@ -219,9 +210,7 @@ def test_each_photo_has_a_row(
     assert report["ivory_worked"]["recall"] == 0.8
 
 
-def test_the_report_shows_errors_and_needs_nothing_else(
-    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
-) -> None:
+def test_the_report_shows_errors_and_needs_nothing_else(tiny_bundle, data, photos, tmp_path):
     page = tmp_path / "report.html"
     said = run(tiny_bundle, "--data", data, "--output", page, "--by", "source")
     assert said.endswith("report.html\n")  # below the tables, where it is seen
@@ -244,9 +233,7 @@ def test_the_report_shows_errors_and_needs_nothing_else(
     assert "<p>None.</p>" in text[text.index("False leads") :]
 
 
-def test_looks_at_the_test_split_are_counted(
-    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
-) -> None:
+def test_looks_at_the_test_split_are_counted(tiny_bundle, data, photos, tmp_path):
     file = tmp_path / "looks.csv"
     args = (tiny_bundle, "--data", data, "--looks", file)
     assert "Look 1 at this test split" in run(*args, "--purpose", "a try, with\nlines")
@@ -267,9 +254,7 @@ def test_looks_at_the_test_split_are_counted(
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize("make", [os.mkfifo, Path, lambda path: path.write_bytes(b"<html>")])
-def test_a_photo_that_cannot_be_scored_is_named(
-    tiny_bundle: Path, data: Path, tmp_path: Path, make: Callable[[Path], object]
-) -> None:
+def test_a_photo_that_cannot_be_scored_is_named(tiny_bundle, data, tmp_path, make):
     header, row = (data / "manifest.csv").read_text().splitlines()[:2]
     make(tmp_path / "odd.jpg")  # a FIFO, nothing or a page
     (tmp_path / "manifest.csv").write_text(f"{header}\n{re.sub('000.jpg', 'odd.jpg', row)}\n")

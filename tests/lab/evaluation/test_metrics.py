@@ -23,25 +23,21 @@ def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(ranked_photos())
-def test_average_precision_is_that_of_scikit_learn(photos: tuple[np.ndarray, np.ndarray]) -> None:
+def test_average_precision_is_that_of_scikit_learn(photos):
     truth, scores = photos
     expected = average_precision_score(truth, scores)
     assert rank(truth, scores).average_precision() == pytest.approx(expected)
 
 
 @given(ranked_photos(), st.floats(0, 1))
-def test_recall_is_what_is_over_the_threshold(
-    photos: tuple[np.ndarray, np.ndarray], rate: float
-) -> None:
+def test_recall_is_what_is_over_the_threshold(photos, rate):
     truth, scores = photos
     expected = (scores[truth] > threshold_at_fpr(scores[~truth], rate)).mean()
     assert rank(truth, scores).recall_at(rate) == pytest.approx(expected)
 
 
 @given(ranked_photos(), st.data())
-def test_counting_a_photo_twice_is_having_it_twice(
-    photos: tuple[np.ndarray, np.ndarray], data: st.DataObject
-) -> None:
+def test_counting_a_photo_twice_is_having_it_twice(photos, data):
     truth, scores = photos
     counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
     recall = lambda ranking: ranking.recall_at(0.3)  # noqa: E731
@@ -51,7 +47,7 @@ def test_counting_a_photo_twice_is_having_it_twice(
         assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
 
 
-def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
+def test_a_paired_interval_knows_what_is_hard_for_both():
     rng = np.random.default_rng(2)
     truth = np.arange(300) % 3 == 0
     before = rng.normal(size=300) + truth
@@ -64,7 +60,7 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     assert other.high > one.low  # apart, the two intervals could not tell them
 
 
-def test_the_interval_of_few_sources_says_nothing() -> None:
+def test_the_interval_of_few_sources_says_nothing():
     """They may all be alike: bootstrapping three, of which each has all, would promise 1 to 1."""
     positive, scores = np.arange(60) < 30, np.arange(60)[::-1].astype(float)
     of = np.array([f"n{i % 10}" for i in range(60)])
@@ -74,7 +70,7 @@ def test_the_interval_of_few_sources_says_nothing() -> None:
         assert (found.value, found.low, found.high) == (1, low, 1)
 
 
-def test_recall_allows_for_the_threshold() -> None:
+def test_recall_allows_for_the_threshold():
     """Two of ten sources of negatives score high: without them most positives are over."""
     rng = np.random.default_rng(0)
     positive, sources = np.arange(400) < 200, (np.arange(400) // 20).astype(str)
@@ -89,7 +85,7 @@ def test_recall_allows_for_the_threshold() -> None:
     assert found.high > fixed.high + 0.2
 
 
-def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
+def test_an_operating_point_counts_what_is_over_the_threshold():
     def measure(threshold: float, positives: list[float], negatives: Any, prevalence: float) -> Any:
         scores = np.array([*positives, *negatives])
         positive = np.arange(len(scores)) < len(positives)

@@ -48,7 +48,7 @@ def file(photos: list[Photo], tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> None:
+def test_a_file_is_read_as_it_was_written(photos, file):
     before, found = predictions(photos), read_out_of_fold(file)
     assert (found.log_odds == before.log_odds).all()
     assert (found.folds == before.folds).all()
@@ -57,7 +57,7 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
         assert replace(one, path=Path(), split="validation") == other
 
 
-def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_such_file_is_refused(tmp_path):
     other = tmp_path / "other.parquet"
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
     with pytest.raises(DatasetError, match="not out-of-fold predictions"):
@@ -66,9 +66,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         read_out_of_fold(tmp_path / "missing.parquet")
 
 
-def test_a_wrong_label_is_found(
-    photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_label_is_found(photos, tmp_path, monkeypatch):
     """By the lines that docs/data.md has for it."""
     pytest.importorskip("cleanlab")
     known = [replace(p, label=p.label if p.label in LABELS else "listing_other") for p in photos]
@@ -86,7 +84,7 @@ def test_a_wrong_label_is_found(
     assert (row["sha256"], row["suggested"]) == (wrong.sha256, "ivory_worked")
 
 
-def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
+def test_a_fold_is_calibrated_on_the_others(photos):
     found = predictions(photos)
     shifted = np.where(found.folds[:, None] == 0, found.log_odds + 9, found.log_odds)
     measured = measure_out_of_fold(predictions(photos, log_odds=shifted), "x", rounds=20)
@@ -95,7 +93,7 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
     assert measured.bundle == "x"
 
 
-def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) -> None:
+def test_labels_of_one_source_are_marked(photos, tmp_path):
     of_one = [replace(p, source="one") if p.label == "ivory_worked" else p for p in photos]
     folds, file = predictions(photos).folds, tmp_path / "one.parquet"
     write_out_of_fold(predictions(of_one, folds=folds), file)
@@ -106,9 +104,7 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
     assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
 
 
-def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(
-    photos: list[Photo],
-) -> None:
+def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(photos):
     """Networks that score its photos have seen others of their source."""
     shared = [replace(p, source="s0") if p.label == "ivory_worked" else p for p in photos]
     folds = np.where([p.label == "ivory_worked" for p in photos], np.arange(36) % 3, 0)
@@ -117,7 +113,7 @@ def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(
     assert found.same_sources == ("ceramic", "ivory", "ivory_worked", "listing_other")
 
 
-def test_the_command_line_measures_a_file_alone(file: Path) -> None:
+def test_the_command_line_measures_a_file_alone(file):
     done = succeed("runs", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
     done = succeed("runs", file, "--rounds", 20, "--prevalence", 0.5, "--json")
@@ -129,7 +125,7 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     assert "--data" in refuse("evaluate").stderr
 
 
-def test_a_run_that_began_with_a_file_says_so(file: Path) -> None:
+def test_a_run_that_began_with_a_file_says_so(file):
     about = {"recipe": {"weights": "v7.safetensors"}, "labels": LABELS, "photos": ""}
     file.with_name("recipe.json").write_text(json.dumps(about))
     for files in ([file], [file, file]):
@@ -137,7 +133,7 @@ def test_a_run_that_began_with_a_file_says_so(file: Path) -> None:
         assert "began with v7.safetensors, which may know these photos" in done.stderr
 
 
-def test_runs_are_compared_photo_by_photo(photos: list[Photo], file: Path, tmp_path: Path) -> None:
+def test_runs_are_compared_photo_by_photo(photos, file, tmp_path):
     """Of photos that both have: the worse one takes one ivory in three for ceramic."""
     ivory = [i for i, p in enumerate(photos) if p.label == "ivory_worked"]
     worse = predictions(photos).log_odds.copy()

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +42,7 @@ def augmentation(config: AugmentConfig) -> Augmentation:
         *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in _LAYOUT),
     ],
 )
-def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(config: AugmentConfig) -> None:
+def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(config):
     change = augmentation(config)
     for photo in PHOTOS:
         for seed in range(8):
@@ -52,7 +52,7 @@ def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(config: Aug
         assert (found != change(photo, np.random.default_rng(99))).any()
 
 
-def test_a_photo_may_be_left_nearly_as_it_is() -> None:
+def test_a_photo_may_be_left_nearly_as_it_is():
     cache: Any = SimpleNamespace(rgb=lambda _: np.full((60, 80, 3), 120, np.uint8))
     change = Augmentation(AugmentConfig(identity_prob=1), 48, PHOTOS, cache)
     made = [change(PHOTOS[0], np.random.default_rng(seed)) for seed in range(20)]
@@ -66,9 +66,7 @@ EDITS = (edits.frame, edits.screenshot, *OVERLAYS.values())
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
 @pytest.mark.parametrize("shape", [(256, 256), (60, 200), (200, 60), (8, 8)])
-def test_an_edit_changes_a_copy(
-    edit: Callable[[edits.RGB, np.random.Generator], edits.RGB], shape: tuple[int, int]
-) -> None:
+def test_an_edit_changes_a_copy(edit, shape):
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     rgb.flags.writeable = False
     changed = 0
@@ -81,7 +79,7 @@ def test_an_edit_changes_a_copy(
 
 
 @pytest.mark.parametrize("shape", edits.LAYOUTS)
-def test_a_collage_shows_all_its_photos(shape: tuple[int, int]) -> None:
+def test_a_collage_shows_all_its_photos(shape):
     count = shape[0] * shape[1]
     cells = [np.full((30 + i, 50, 3), 20 * (i + 1), np.uint8) for i in range(count)]
     for seed in range(5):
@@ -89,7 +87,7 @@ def test_a_collage_shows_all_its_photos(shape: tuple[int, int]) -> None:
         assert {20 * (i + 1) for i in range(count)} <= seen
 
 
-def test_what_a_product_shares_a_collage_with_is_ordinary_or_alike() -> None:
+def test_what_a_product_shares_a_collage_with_is_ordinary_or_alike():
     change = augmentation(NONE)
     drawn: list[str] = []
     rgb = change._pictures.rgb

@@ -5,11 +5,11 @@ import pytest
 
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import model_input
-from recognizer.lab.dataset.manifest import Photo, read_photo
+from recognizer.lab.dataset.manifest import read_photo
 from recognizer.lab.training.cache import PhotoCache
 
 
-def test_photos_are_decoded_once_and_as_they_are_served(split: list[Photo], tmp_path: Path) -> None:
+def test_photos_are_decoded_once_and_as_they_are_served(split, tmp_path):
     path = tmp_path / "photos.sqlite"
     with PhotoCache(path, 32) as cache:
         cache.fill(split[:3])
@@ -24,7 +24,7 @@ def test_photos_are_decoded_once_and_as_they_are_served(split: list[Photo], tmp_
             assert (cache.squares([photo])[0] == model_input(rgb, 32)).all()
 
 
-def test_a_photo_that_changed_is_refused(split: list[Photo], tmp_path: Path) -> None:
+def test_a_photo_that_changed_is_refused(split, tmp_path):
     with (
         PhotoCache(tmp_path / "photos.sqlite", 32) as cache,
         pytest.raises(DatasetError, match="not that of the manifest"),
@@ -32,7 +32,7 @@ def test_a_photo_that_changed_is_refused(split: list[Photo], tmp_path: Path) -> 
         cache.fill([replace(split[0], sha256="0" * 64)])
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "photos.sqlite"
     path.write_text("no database, but long enough to look into" * 100)
     with pytest.raises(TrainingError, match=r"photos\.sqlite .*; delete it"):

@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import pytest
 
@@ -20,14 +19,14 @@ from recognizer.lab.training.config import load_config
         ("photos =", "Invalid value"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
+def test_mistakes_are_named(tmp_path, text, words):
     path = tmp_path / "train.toml"
     path.write_text(text)
     with pytest.raises(TrainingError, match=re.escape(words)):
         load_config(path)
 
 
-def test_keys_are_changed_on_the_command_line() -> None:
+def test_keys_are_changed_on_the_command_line():
     weights = "weights=some/model.safetensors"
     changes = ["seed=3", "augment.shares.hue = 0.5", weights, 'device="cpu"']
     found = load_config("small-cpu", changes)

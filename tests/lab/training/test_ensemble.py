@@ -1,11 +1,8 @@
 """Networks that look at each photo together, and their file."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.config import EnsembleConfig
 from recognizer.lab.training.ensemble import Ensemble
 from recognizer.lab.training.model import build_network, torch_log_odds
@@ -17,7 +14,7 @@ from tests.lab.training.conftest import small_config
 from tests.labelled import write_split_photos
 
 
-def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> None:
+def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path):
     rng, networks = np.random.default_rng(0), []
     for seed in range(2):
         network = build_network(small_config(input_size=64), 4).eval()
@@ -36,9 +33,7 @@ def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path
     np.testing.assert_allclose(run_file(files[0], inputs, "embedding"), embedding, atol=1e-3)
 
 
-def test_rendered_pictures_reach_the_heads_of_frozen_networks_alone(
-    split: list[Photo], tmp_path: Path
-) -> None:
+def test_rendered_pictures_reach_the_heads_of_frozen_networks_alone(split, tmp_path):
     write_split_photos(tmp_path / "rendered")
     made = []
     for rendered in ("", str(tmp_path / "rendered")):

@@ -1,7 +1,6 @@
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 from unittest.mock import Mock
 
 import msgspec
@@ -29,16 +28,14 @@ from recognizer.lab.training.model import (
 )
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import quantize, run_file
-from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
+from recognizer.lab.training.runs import answers, finished_network, fold_network
 from recognizer.lab.training.weights import LEARNED, describe_network
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.model.description import InputFormat, ModelFile
 from tests.lab.training.conftest import small_config
 
 
-def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
-    trained: Recipe, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained, tmp_path, bundle, monkeypatch):
     stages = list[tuple[object, ...]]()
     release = export_bundle(
         trained,
@@ -98,9 +95,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
         assert [found[n] for n in trained.labels] == pytest.approx(expected, abs=tolerance)
 
 
-def test_parts_are_lowered_until_they_add_few_false_leads(
-    trained: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_are_lowered_until_they_add_few_false_leads(trained, monkeypatch):
     held, taxonomy = answers(trained), taxonomy_of(trained.photos)
     size = InputFormat(size=trained.config.input_size, preprocessing=2)
     model = {"path": trained.folder, "name": "x", "version": 1, "model": ModelFile(sha256="0" * 64)}
@@ -134,7 +129,7 @@ class _Sized(nn.Module):
         return x.mean(2), x[..., None], x.sum(2)
 
 
-def test_a_file_takes_any_number_of_images(tmp_path: Path) -> None:
+def test_a_file_takes_any_number_of_images(tmp_path):
     export_fp32(_Sized(), 4, path := tmp_path / "sized.onnx")
     images = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
     expected = log_odds_of(_Sized()(torch.from_numpy(images))[0]).numpy()
@@ -142,7 +137,7 @@ def test_a_file_takes_any_number_of_images(tmp_path: Path) -> None:
         np.testing.assert_allclose(run_file(path, images[:count]), expected[:count], rtol=1e-5)
 
 
-def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
+def test_nothing_untested_is_released(trained, tmp_path):
     folder = tmp_path / "wildlife-v7"
     with pytest.raises(TrainingError, match="a split called test"):
         export_bundle(replace(trained, photos=trained.train), folder)
@@ -160,9 +155,7 @@ def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
         {"backbone": "test_efficientnet", "input_size": 64},
     ],
 )
-def test_any_network_and_its_files_say_the_same(
-    split: list[Photo], tmp_path: Path, choices: dict[str, object]
-) -> None:
+def test_any_network_and_its_files_say_the_same(split, tmp_path, choices):
     config = small_config(**choices)
     torch.manual_seed(0)
     network = build_network(config, 3).eval()
@@ -183,7 +176,7 @@ def test_any_network_and_its_files_say_the_same(
     assert found.int8.largest < 0.1
 
 
-def test_licenses_are_counted_as_they_were_found(tmp_path: Path) -> None:
+def test_licenses_are_counted_as_they_were_found(tmp_path):
     one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
     photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
     assert list(count_licenses(photos).items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]

@@ -33,9 +33,7 @@ def run(
     return Run(config, sorted({p.label for p in train}), train, cache, folder).train()
 
 
-def test_frozen_stages_keep_their_weights_and_others_learn(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path
-) -> None:
+def test_frozen_stages_keep_their_weights_and_others_learn(train, cache, tmp_path):
     found = run(small_config(freeze_stages=1), train, cache, tmp_path)
     torch.manual_seed(0)
     fresh = build_network(small_config(), 3)
@@ -48,8 +46,8 @@ def test_frozen_stages_keep_their_weights_and_others_learn(
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    train, cache, tmp_path, monkeypatch
+):
     config, labels = small_config(photos=40), sorted({p.label for p in train})
     whole = run(config, train, cache, tmp_path / "whole")
     monkeypatch.setattr(module, "_SAVE_SECONDS", 0.0)
@@ -76,9 +74,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert not torch.equal(whole["head.weight"], other["head.weight"])
 
 
-def test_a_network_learns_from_teachers_that_err_too(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path
-) -> None:
+def test_a_network_learns_from_teachers_that_err_too(train, cache, tmp_path):
     ensemble = EnsembleConfig(backbones=["any"])
     labels, config = sorted({p.label for p in train}), small_config(ensemble=ensemble, distill=0.5)
     told, heads = torch.eye(3)[[labels.index(p.label) for p in train]], list[torch.Tensor]()
@@ -88,14 +84,14 @@ def test_a_network_learns_from_teachers_that_err_too(
     assert [torch.equal(heads[0], other) for other in heads] == [True, True, False]
 
 
-def test_progress_is_of_all_runs() -> None:
+def test_progress_is_of_all_runs():
     reporter = Reporter(small_config(photos=40), 1, (stages := list[Stage]()).append)
     for name, seen in itertools.product(("fold-0", "all"), (10, 48)):
         reporter.on_run(name, "", Progress(seen, 0, 0.0, 0, 0.0))
     assert [(stage.done, stage.of) for stage in stages] == [(10, 80), (40, 80), (50, 80), (80, 80)]
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_a_device_that_is_not_there_is_named():
     if not torch.backends.mps.is_available():
         with pytest.raises(TrainingError, match="device 'mps' is unavailable"):
             choose_device("mps")

@@ -18,9 +18,7 @@ labelled = st.lists(
 
 
 @given(labelled, st.floats(0, 1), st.floats(0, 1))
-def test_weights_are_a_distribution_that_favours_rare_labels(
-    rows: list[tuple[str, str]], label_power: float, source_power: float
-) -> None:
+def test_weights_are_a_distribution_that_favours_rare_labels(rows, label_power, source_power):
     photos = [photo(i, *row) for i, row in enumerate(rows)]
     weights = photo_weights(photos, label_power, source_power)
     assert weights.min() > 0
@@ -33,7 +31,7 @@ def test_weights_are_a_distribution_that_favours_rare_labels(
             assert share[one] / share[other] == pytest.approx(ratio)
 
 
-def test_labels_without_a_photo_and_pairs_of_labels() -> None:
+def test_labels_without_a_photo_and_pairs_of_labels():
     features = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     photos = [photo(i, "bone" if x > 0 else "wood") for i, x in enumerate(features[:, 0])]
     labels = ["antler", "bone", "wood"]
@@ -43,7 +41,7 @@ def test_labels_without_a_photo_and_pairs_of_labels() -> None:
     assert [labels[i] for i in logits.argmax(1)] == [p.label for p in photos]
 
 
-def test_the_prior_is_that_of_the_weights() -> None:
+def test_the_prior_is_that_of_the_weights():
     pair = [photo(0, "wood"), photo(1, "ceramic")]
     assert photo_weights(pair, 1, 1, {"wood": 3.0}) == pytest.approx(np.array([0.75, 0.25]))
     photos = [photo(0, "bone"), *(photo(i, "wood") for i in range(1, 10))]
@@ -51,7 +49,7 @@ def test_the_prior_is_that_of_the_weights() -> None:
     assert torch.softmax(bias, 0)[0] == pytest.approx(0.25, abs=0.01)
 
 
-def test_a_head_keeps_half_of_an_earlier_one() -> None:
+def test_a_head_keeps_half_of_an_earlier_one():
     weight, bias = torch.full((3, 2), 4.0), torch.tensor([2.0, UNSEEN_LOGIT, 6.0])
     known = torch.tensor([True, True, False])
     earlier = EarlierHead(torch.zeros(3, 2), torch.tensor([8.0, 1.0, 0.0]), known)

@@ -4,18 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
-from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.runs import open_recipe, train_recipe
 from tests.conftest import refuse, succeed
 from tests.lab.training.conftest import small_config
 from tests.labelled import deal
 
 
-def test_runs_are_listed(
-    labelled_photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_are_listed(labelled_photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "no runs in runs/" in refuse("runs").stderr
     photos = deal(labelled_photos, "train", sources=[f"s{i}" for i in range(12)])

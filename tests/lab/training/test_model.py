@@ -1,5 +1,4 @@
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from recognizer.lab.training.quantization import quantize, run_file
 from tests.lab.training.conftest import small_config
 
 
-def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
+def test_folding_the_normalization_changes_nothing_but_the_border():
     torch.manual_seed(0)
     stem, norm = torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4).eval()
     norm.running_mean.normal_()
@@ -35,7 +34,7 @@ def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
-def test_other_networks_normalise_pixels_themselves(backbone: str, tmp_path: Path) -> None:
+def test_other_networks_normalise_pixels_themselves(backbone, tmp_path):
     network = build_network(small_config(backbone=backbone), 3).eval()
     plain = timm.create_model(backbone, num_classes=0).eval()
     plain.load_state_dict(network.backbone.state_dict())
@@ -54,7 +53,7 @@ def test_other_networks_normalise_pixels_themselves(backbone: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_efficientnet"])
-def test_folding_batch_normalization_changes_nothing(backbone: str) -> None:
+def test_folding_batch_normalization_changes_nothing(backbone):
     torch.manual_seed(0)
     plain = timm.create_model(backbone, num_classes=0).eval()
     for module in plain.modules():
@@ -77,13 +76,13 @@ def test_folding_batch_normalization_changes_nothing(backbone: str) -> None:
         ({"pooling": "sqrt_mean"}, "features of 'test_efficientnet' may be negative"),
     ],
 )
-def test_a_backbone_that_does_not_fit_is_named(changes: dict[str, object], words: str) -> None:
+def test_a_backbone_that_does_not_fit_is_named(changes, words):
     with pytest.raises(TrainingError, match=words):
         build_network(small_config(**changes), 3)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sqrt_mean"])
-def test_the_logit_is_the_mean_of_its_map(pooling: str) -> None:
+def test_the_logit_is_the_mean_of_its_map(pooling):
     config = small_config(backbone="tf_efficientnet_lite0", pooling=pooling)
     network = build_network(config, 5).eval()
     torch.nn.init.normal_(network.head.weight)
@@ -97,7 +96,7 @@ def test_the_logit_is_the_mean_of_its_map(pooling: str) -> None:
 
 
 @pytest.mark.parametrize("make", [torch.nn.Conv2d, Conv2dSame])
-def test_depthwise_layers_are_exact_under_autocast(make: type[torch.nn.Conv2d]) -> None:
+def test_depthwise_layers_are_exact_under_autocast(make):
     torch.manual_seed(0)
     plain = make(32, 32, 5, 2, padding=2 if make is torch.nn.Conv2d else 0, groups=32)
     exact = copy.deepcopy(plain)

@@ -33,9 +33,7 @@ def whole(recognizer: Recognizer, train: list[Photo], cache: PhotoCache) -> Nega
     return build_bank(recognizer, train, cache, size=1000)
 
 
-def test_a_bank_has_photos_of_all_labels_and_some_that_are_held_out(
-    recognizer: Recognizer, train: list[Photo], cache: PhotoCache
-) -> None:
+def test_a_bank_has_photos_of_all_labels_and_some_that_are_held_out(recognizer, train, cache):
     bank = build_bank(recognizer, train, cache, size=20)
     by_digest = {int(p.sha256[:16], 16): p for p in train}
     assert [by_digest[int(digest)].label for digest in bank.sha256] == bank.labels.tolist()
@@ -43,9 +41,7 @@ def test_a_bank_has_photos_of_all_labels_and_some_that_are_held_out(
     assert 0 < (bank.labels == "ivory_worked").sum() <= PRODUCT_PHOTOS
 
 
-def test_the_most_suspicious_negatives_are_among_them(
-    recognizer: Recognizer, train: list[Photo], cache: PhotoCache, whole: NegativeBank
-) -> None:
+def test_the_most_suspicious_negatives_are_among_them(recognizer, train, cache, whole):
     column = recognizer.labels.index("ivory_worked")
     negative = ~whole.held_out & (whole.labels != "ivory_worked")
     hardest = whole.sha256[negative][whole.log_odds[negative, column].argmax()]
@@ -53,9 +49,7 @@ def test_the_most_suspicious_negatives_are_among_them(
     assert hardest in build_bank(recognizer, train, cache, size=room).sha256
 
 
-def test_one_source_in_ten_or_some_photos_are_held_out(
-    recognizer: Recognizer, train: list[Photo], cache: PhotoCache, whole: NegativeBank
-) -> None:
+def test_one_source_in_ten_or_some_photos_are_held_out(recognizer, train, cache, whole):
     photo = next(p for p in train if int(p.sha256[:16], 16) == int(whole.sha256[5]))
     assert np.allclose(whole.embeddings[5], recognizer.embed(photo.path))
     assert 0 < whole.held_out.sum() < len(train) / 4

