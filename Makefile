@@ -48,10 +48,10 @@ demo: $(BASE) ## Scan the sample images and write an HTML report
 
 model: $(DEV) ## Train, export and measure the released model's recipe: make model DATA=folder
 	$(BIN)/recognizer train wildlife --data $(DATA) --output runs/wildlife
-	rm -rf runs/bundles/wildlife-v7
-	$(BIN)/recognizer export runs/wildlife --data $(DATA) --output runs/bundles/wildlife-v7 --license Apache-2.0 \
-		--notes export/wildlife-v7/notes.md
-	$(BIN)/recognizer evaluate runs/bundles/wildlife-v7 --data $(DATA)
+	rm -rf runs/bundles/wildlife-v8
+	$(BIN)/recognizer export runs/wildlife --data $(DATA) --output runs/bundles/wildlife-v8 --license Apache-2.0 \
+		--notes export/wildlife-v8/notes.md
+	$(BIN)/recognizer evaluate runs/bundles/wildlife-v8 --data $(DATA)
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
 	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) --markdown docs/speed.md

@@ -9,7 +9,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 # Files of the repository that are pages of the site, too.
 PAGES = {
-    "export/wildlife-v7/MODEL_CARD.md": "model-card.md",
+    "export/wildlife-v8/MODEL_CARD.md": "model-card.md",
     "export/EVASION.md": "evasion.md",
     "CHANGELOG.md": "changelog.md",
 }

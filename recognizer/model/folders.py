@@ -8,7 +8,7 @@ from pathlib import Path
 from recognizer._files import make_folder
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
-DEFAULT_BUNDLE = "wildlife-v7"  # the bundle that is used if none is named
+DEFAULT_BUNDLE = "wildlife-v8"  # the bundle that is used if none is named
 
 DESCRIPTION_FILE = "bundle.json"
 MODEL_FILE = "model.onnx"

@@ -24,7 +24,7 @@ from tests.conftest import invoke, refuse, succeed
 from tests.desk.outcomes import outcome, store
 from tests.rows.rows import bare_row, write_scan
 
-RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v7"
+RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v8"
 C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
 
