@@ -1,0 +1,74 @@
+"""Make renderings: ``python -m datasets.renders OUTPUT --count N [--things a,b] [--seed S]``."""
+
+import argparse
+import csv
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .stage import Stage
+from .things import THINGS
+
+COLUMNS = ("file", "label", "kind", "subtype", "source", "seed")
+
+
+def main() -> None:
+    """Render the asked number of images of each thing, with a manifest and a contact sheet."""
+    parser = argparse.ArgumentParser(prog="python -m datasets.renders", description=__doc__)
+    parser.add_argument("output", type=Path, help="folder; images that are there are kept")
+    parser.add_argument("--count", type=int, default=10, help="images of each thing")
+    parser.add_argument("--things", default=",".join(THINGS), help=", ".join(THINGS))
+    parser.add_argument("--seed", type=int, default=0, help="of the first image of each thing")
+    parser.add_argument("--samples", type=int, default=40, help="rays for each pixel")
+    options = parser.parse_args()
+    names = options.things.split(",")
+    if unknown := set(names) - set(THINGS):
+        parser.error(f"unknown things: {', '.join(sorted(unknown))}")
+    options.output.mkdir(parents=True, exist_ok=True)
+    manifest = options.output / "manifest.csv"
+    made = []
+    with manifest.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if not file.tell():
+            writer.writeheader()
+        for seed in range(options.seed, options.seed + options.count):
+            for name in names:
+                path = options.output / name / f"{name}-{seed:06}.jpg"
+                made.append(path)
+                if not path.exists():
+                    row = render(name, seed, path, options.samples)
+                    writer.writerow(row | {"file": path.relative_to(options.output)})
+                    file.flush()
+    cv2.imwrite(str(options.output / "sheet.jpg"), sheet(made), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    print(f"Wrote {len(made)} images and {manifest}")
+
+
+def render(name: str, seed: int, path: Path, samples: int = 40) -> dict[str, str | int]:
+    """Render a thing to a JPEG file and return its row of the manifest, without ``file``."""
+    thing, rng = THINGS[name], random.Random(f"{name} {seed}")  # noqa: S311
+    stage = Stage(rng, samples)
+    subtype = thing.build(stage, rng)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stage.shoot(path)
+    row = {"label": thing.label, "kind": thing.kind, "subtype": subtype}
+    return row | {"source": f"render#{name}", "seed": seed}
+
+
+def sheet(paths: list[Path], columns: int = 12, side: int = 132) -> np.ndarray:
+    """Return a contact sheet of the middle squares of at most 96 images (uint8 BGR)."""
+    tiles = []
+    for path in paths[:: -(-len(paths) // 96)]:
+        image = cv2.imread(str(path))
+        short = min(image.shape[:2])
+        top, left = ((length - short) // 2 for length in image.shape[:2])
+        square = image[top : top + short, left : left + short]
+        tiles.append(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
+    tiles += [np.full((side, side, 3), 255, np.uint8)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]
+    return np.vstack(rows)
+
+
+if __name__ == "__main__":
+    main()
