@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .stage import Stage
-from .things import THINGS
+from .things import THINGS, build
 
 COLUMNS = ("file", "label", "kind", "subtype", "source", "seed")
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10, help="images of each thing")
     parser.add_argument("--things", default=",".join(THINGS), help=", ".join(THINGS))
     parser.add_argument("--seed", type=int, default=0, help="of the first image of each thing")
-    parser.add_argument("--samples", type=int, default=40, help="rays for each pixel")
+    parser.add_argument("--samples", type=int, default=5, help="rays for each pixel")
     options = parser.parse_args()
     names = options.things.split(",")
     if unknown := set(names) - set(THINGS):
@@ -45,15 +45,15 @@ def main() -> None:
     print(f"Wrote {len(made)} images and {manifest}")
 
 
-def render(name: str, seed: int, path: Path, samples: int = 40) -> dict[str, str | int]:
+def render(name: str, seed: int, path: Path, samples: int = 5) -> dict[str, str | int]:
     """Render a thing to a JPEG file and return its row of the manifest, without ``file``."""
-    thing, rng = THINGS[name], random.Random(f"{name} {seed}")  # noqa: S311
+    rng = random.Random(f"{name} {seed}")  # noqa: S311
     stage = Stage(rng, samples)
-    subtype = thing.build(stage, rng)
+    subtype = build(stage, rng, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     stage.shoot(path)
-    row = {"label": thing.label, "kind": thing.kind, "subtype": subtype}
-    return row | {"source": f"render#{name}", "seed": seed}
+    row = {"label": THINGS[name]["label"], "kind": THINGS[name].get("kind", "lookalike")}
+    return row | {"subtype": subtype, "source": f"render#{name}", "seed": seed}
 
 
 def sheet(paths: list[Path], columns: int = 12, side: int = 132) -> np.ndarray:

@@ -1,10 +1,7 @@
 """The stage: ground, wall and clutter, bodies that fall into heaps, light, camera and exposure."""
 
 import math
-import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -13,22 +10,22 @@ import numpy as np
 from mathutils import Euler, Matrix, Vector
 
 from . import shapes
-from .surfaces import ground, plain, shades, surface, tone
+from .surfaces import ground, plain, surface, tone
 
 SHORT_SIDE = 264
 
 
 class Stage:
-    """One scene: things are put on the ground (z = 0) around the origin, a few units large."""
+    """A scene in which things are put on the ground (z = 0) around the origin."""
 
     def __init__(self, rng: random.Random, samples: int) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.rng, self.scene = rng, bpy.context.scene
         self.scene.render.engine = "CYCLES"
-        self.scene.cycles.samples = samples
-        self.scene.cycles.use_denoising = True
-        self.scene.cycles.max_bounces = 3
-        self.scene.cycles.seed = rng.randrange(10**6)
+        cycles = self.scene.cycles
+        cycles.samples, cycles.use_denoising, cycles.max_bounces = samples, True, 2
+        cycles.seed = rng.randrange(10**6)
+        cycles.caustics_reflective = cycles.caustics_refractive = False
         self.scene.render.threads_mode, self.scene.render.threads = "FIXED", 1
         self.shown: list[bpy.types.Object] = []
 
@@ -36,140 +33,137 @@ class Stage:
         """Put a mesh onto the stage; what is ``shown`` is framed by the camera."""
         thing = bpy.data.objects.new("thing", mesh)
         bpy.context.collection.objects.link(thing)
-        if not mesh.materials:
+        if material and not mesh.materials:
             mesh.materials.append(material)
-        size = Matrix.Diagonal((scale,) * 3 if isinstance(scale, int | float) else scale).to_4x4()
+        size = Matrix.Diagonal((scale,) * 3).to_4x4()
         thing.matrix_world = Matrix.Translation(place) @ Euler(turn).to_matrix().to_4x4() @ size
         if shown:
             self.shown.append(thing)
         return thing
 
-    def rest(self, thing, above: float = 0.0) -> None:
+    def rest(self, thing, above: float = 0.0):
         """Move a thing up or down until it touches the ground."""
         thing.location.z += above - _corners(thing)[:, 2].min()
-
-    def lie(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0, yaw=None):
-        """Put a mesh onto the ground as it would lie: with its centre low."""
-        vertices = np.array([vertex.co for vertex in mesh.vertices])[::5]
-        best = (math.inf, None)
-        for _ in range(80):
-            turn = Euler([self.rng.uniform(0, math.tau) for _ in range(3)]).to_matrix().to_4x4()
-            heights = vertices @ np.array(turn)[2, :3]
-            best = min(best, (heights.mean() - heights.min(), turn), key=lambda pair: pair[0])
-        thing = self.put(mesh, material, scale=scale)
-        yaw = self.rng.uniform(0, math.tau) if yaw is None else yaw
-        thing.matrix_world = Matrix.Rotation(yaw, 4, "Z") @ best[1] @ thing.matrix_world
-        thing.location = (*place, 0)
-        self.rest(thing)
         return thing
 
-    def row(self, meshes, material, count: int, gap: float, scale: float = 1.0) -> None:
-        """Lay things in rows, as a seller lays out goods."""
-        columns = math.ceil(math.sqrt(count * self.rng.uniform(1, 3)))
-        for number in range(count):
-            across, down = number % columns, number // columns
-            middle = (columns - 1) / 2, (math.ceil(count / columns) - 1) / 2
-            place = [(at - mid) * gap for at, mid in zip((across, down), middle, strict=True)]
-            place = [part + self.rng.gauss(0, 0.06 * gap) for part in place]
-            turn = (0, 0, self.rng.gauss(0, 0.25))
-            size = scale * self.rng.uniform(0.8, 1.1)
-            self.rest(self.put(self.rng.choice(meshes), material, (*place, 0), turn, size))
+    def lie(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0) -> None:
+        """Put a mesh onto the ground as it would lie: with its centre low."""
+        vertices, best = _vertices(mesh)[::5], (math.inf, None)
+        for _ in range(80):
+            turn = Euler([self.rng.uniform(0, math.tau) for _ in range(3)])
+            heights = vertices @ np.array(turn.to_matrix())[2]
+            best = min(best, (heights.mean() - heights.min(), turn), key=lambda pair: pair[0])
+        thing = self.put(mesh, material, (*place, 0), best[1], scale)
+        thing.rotation_euler.z += self.rng.uniform(0, math.tau)
+        self.rest(thing)
 
-    def heap(self, meshes, materials, count, spread=1.0, *, fixed=(), aligned=False, frames=70):
-        """Let things fall into a heap, or into what is ``fixed`` (a bowl); aligned, into a stack."""
-        rng, fallen = self.rng, []
-        for number in range(count):
-            turn = [rng.uniform(0, math.tau) for _ in range(3)]
-            if aligned:
-                turn = (math.pi / 2, rng.uniform(0, math.tau), rng.gauss(0, 0.1))
-            far, angle = spread * math.sqrt(rng.random()), rng.uniform(0, math.tau)
-            height = 0.5 + number * (0.25 if aligned else 0.6 / max(spread, 1))
-            place = (far * math.cos(angle), far * math.sin(angle) * (0.2 if aligned else 1), height)
-            size = rng.uniform(0.75, 1.15)
-            fallen.append(self.put(rng.choice(meshes), rng.choice(materials), place, turn, size))
-        floor = self.put(shapes.box(60, 60, 1), None, (0, 0, -1), shown=False)
-        bpy.ops.rigidbody.world_add()
-        for group, kind, hull in (
-            (fallen, "ACTIVE", "CONVEX_HULL"),
-            ([*fixed, floor], "PASSIVE", "MESH"),
-        ):
-            for thing in group:
-                with bpy.context.temp_override(object=thing, selected_objects=[thing]):
-                    bpy.ops.rigidbody.object_add(type=kind)
-                body = thing.rigid_body
-                body.collision_shape, body.friction, body.restitution = hull, 0.9, 0.0
-                body.use_margin, body.collision_margin = True, 0.005
-                body.linear_damping = body.angular_damping = 0.2
-        last = frames + count // 4
-        for frame in range(1, last):
-            self.scene.frame_set(frame)
-        ends = [thing.matrix_world.copy() for thing in fallen]
-        bpy.ops.rigidbody.world_remove()
-        for thing, end in zip(fallen, ends, strict=True):
-            thing.matrix_world = end
-            if end.translation.z < -0.5 or end.translation.length > 12:
-                self.shown.remove(thing)
-                bpy.data.objects.remove(thing)
-        bpy.data.objects.remove(floor)
-        return fallen
+    def stand(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0) -> None:
+        """Put a mesh upright, sometimes on a wooden plinth."""
+        height = self.rng.choice([0, 0, 0.05, 0.1])
+        outline = [(0.28, 0), (0.3, height / 2), (0.26, height), (0, height)]
+        if height:
+            wood = surface(self.rng, 0.06, 0.6, 0.35, rough=0.3, around=4, along=20)
+            self.rest(self.put(shapes.turned(self.rng, outline), wood, (*place, 0), shown=False))
+        turn = (self.rng.gauss(0, 0.04), self.rng.gauss(0, 0.06), self.rng.uniform(0, math.tau))
+        self.rest(self.put(mesh, material, (*place, 0), turn, scale), height)
 
     def bowl(self, radius: float, height: float):
         """Put a bowl, a basket or an open sack around the origin."""
-        rng = self.rng
-        lean = rng.uniform(0.7, 1.0)
-        outline = [(0, 0.02), (radius * lean, 0.02), (radius, height), (radius * 1.03, height)]
-        outline += [(radius * lean * 1.05, 0), (0, 0)]
-        cloth = surface(rng, shades(rng, rng.uniform(0.05, 0.15), 0.3, 0.7), grain=(30, 60), rough=1)
-        material = rng.choice([cloth, plain(rng), plain(rng, rough=0.15)])
-        return self.put(shapes.turned(rng, outline, rng.choice([0, 0.03])), material)
+        lean = radius * self.rng.uniform(0.7, 1.0)
+        outline = [(0, 0.02), (lean, 0.02), (radius, height), (radius * 1.03, height)]
+        outline += [(lean * 1.05, 0), (0, 0)]
+        cloth = surface(
+            self.rng, 0.1, 0.3, self.rng.uniform(0.4, 0.8), around=30, along=60, rough=1
+        )
+        material = self.rng.choice([cloth, plain(self.rng), plain(self.rng)])
+        made = shapes.turned(self.rng, outline, self.rng.choice([0, 0.03]))
+        return self.rest(self.put(made, material))
 
-    def plinth(self, place, radius: float, height: float) -> None:
-        """Put a turned wooden plinth under what stands at a place."""
-        outline = [(radius, 0), (radius * 1.1, height / 2), (radius, height), (0, height)]
-        wood = surface(self.rng, shades(self.rng, 0.06, 0.6, 0.35), rough=0.3, grain=(4, 20))
-        self.put(shapes.turned(self.rng, outline), wood, (*place, 0), shown=False)
+    def chain(self) -> None:
+        """Lay a chain of small rings, from the origin in a curve."""
+        metal, bend = plain(self.rng, metal=True), self.rng.uniform(-0.12, 0.12)
+        link = shapes.swept(self.rng, "pipe", 0.008, bend=math.tau, length=0.16, lumps=0)
+        place, turn = Vector((0, 0, 0.02)), self.rng.uniform(0, math.tau)
+        for number in range(40):
+            tilt = math.pi / 2 * (number % 2)
+            self.put(link, metal, place, (math.pi / 2 + tilt, 0, turn), shown=False)
+            turn += bend + self.rng.gauss(0, 0.05)
+            place = place + 0.042 * Vector((math.cos(turn), math.sin(turn), 0))
+
+    def heap(self, meshes, materials, count: int, spread: float, fixed=(), aligned=False) -> None:
+        """Let things fall into a heap, into what is ``fixed`` (a bowl), or aligned into a stack."""
+        rng, fallen = self.rng, []
+        hulls = {mesh: _hull(mesh) for mesh in meshes}  # of few corners: contacts are costly
+        for number in range(count):
+            mesh, turn = rng.choice(meshes), [rng.uniform(0, math.tau) for _ in range(3)]
+            if aligned:
+                turn = (math.pi / 2, rng.uniform(0, math.tau), rng.gauss(0, 0.1))
+            far, angle = spread * math.sqrt(rng.random()), rng.uniform(0, math.tau)
+            height = 0.4 + number * (0.15 if aligned else 0.3 / max(spread, 0.7) ** 2)
+            place = (far * math.cos(angle), far * math.sin(angle) * (0.2 if aligned else 1), height)
+            size = rng.uniform(0.75, 1.15)
+            body = self.put(hulls[mesh], None, place, turn, size, shown=False)
+            fallen.append((body, self.put(mesh, rng.choice(materials), scale=size)))
+        floor = self.put(shapes.box(60, 60, 1), None, (0, 0, -1), shown=False)
+        loose = [body for body, _ in fallen]
+        bpy.ops.rigidbody.world_add()
+        for thing in (*loose, *fixed, floor):
+            kind = "ACTIVE" if thing in loose else "PASSIVE"
+            with bpy.context.temp_override(object=thing, selected_objects=[thing]):
+                bpy.ops.rigidbody.object_add(type=kind)
+            body = thing.rigid_body
+            body.collision_shape = "CONVEX_HULL" if thing in loose else "MESH"
+            body.friction, body.use_margin, body.collision_margin = 0.9, True, 0.003
+            body.linear_damping = body.angular_damping = 0.4
+        for frame in range(1, 70 + count // 4):
+            self.scene.frame_set(frame)
+        ends = [body.matrix_world.copy() for body in loose]
+        bpy.ops.rigidbody.world_remove()
+        for (body, thing), end in zip(fallen, ends, strict=True):
+            thing.matrix_world = end
+            bpy.data.objects.remove(body)
+        bpy.data.objects.remove(floor)
 
     def dress(self) -> None:
         """Put the ground, sometimes a wall, a ruler, and goods beside what is shown."""
-        rng = self.rng
-        centre, radius = self.frame()
+        rng, (centre, radius) = self.rng, self.frame()
         floor, zoom = ground(rng), radius / 2 * rng.uniform(0.7, 1.5)
-        self.put(shapes.box(60 / zoom, 60 / zoom, 0.01), floor, (0, 0, -0.01 * zoom), scale=zoom, shown=False)
+        sheet = shapes.box(60 / zoom, 60 / zoom, 0.01)
+        self.put(sheet, floor, (0, 0, -0.01 * zoom), scale=zoom, shown=False)
         if rng.random() < 0.4:
-            wall = floor if rng.random() < 0.3 else ground(rng)
-            place, turn = (0, radius * rng.uniform(1.3, 4), 0), (math.pi / 2, 0, rng.gauss(0, 0.1))
-            self.put(shapes.box(60 / zoom, 60 / zoom, 0.01), wall, place, turn, zoom, shown=False)
+            wall, turn = sheet.copy(), (math.pi / 2, 0, rng.gauss(0, 0.1))
+            wall.materials[0] = rng.choice([floor, ground(rng), ground(rng)])
+            self.put(wall, None, (0, radius * rng.uniform(1.3, 4), 0), turn, zoom, shown=False)
         if rng.random() < 0.15:
-            self.ruler((centre.x, centre.y - radius * rng.uniform(0.7, 1)), radius)
+            self.ruler(centre.x, centre.y - radius * rng.uniform(0.7, 1), radius)
         for _ in range(rng.choice([0, 0, 0, 1, 2, 4])):
             angle, far = rng.uniform(-0.3, 3.5), radius * rng.uniform(1.1, 1.9)
             place = (centre.x + far * math.cos(angle), centre.y + far * math.sin(angle), 0)
-            size = [radius * rng.uniform(0.1, 0.6) for _ in range(3)]
-            outline = [(size[0] / 2, 0), (size[1] / 2, size[2] / 2), (size[0] / 2, size[2]), (0, size[2])]
-            made = rng.choice([shapes.box(*size), shapes.turned(rng, outline)])
-            self.put(made, plain(rng), place, (0, 0, rng.uniform(0, 3)), shown=False)
+            x, y, z = (radius * rng.uniform(0.1, 0.6) for _ in range(3))
+            pot = shapes.turned(rng, [(x / 2, 0), (y / 2, z / 2), (x / 2, z), (0, z)])
+            made = rng.choice([shapes.box(x, y, z), pot])
+            turn = (0, 0, rng.uniform(0, 3))
+            self.rest(self.put(made, plain(rng), place, turn, shown=False))
 
-    def ruler(self, place, length: float) -> None:
+    def ruler(self, x: float, y: float, length: float) -> None:
         """Put a ruler with marks along x."""
-        white, black = plain(self.rng, tone(0, 0, 0.9)), plain(self.rng, tone(0, 0, 0.05))
-        self.put(shapes.box(length, length / 8, 0.02), white, (*place, 0), shown=False)
+        white, black = (surface(self.rng, 0, 0, value, bump=0) for value in (0.9, 0.05))
+        self.put(shapes.box(length, length / 8, 0.01), white, (x, y, 0), shown=False)
         for number in range(21):
-            long = length / (14 if number % 5 == 0 else 25)
-            x = place[0] - length / 2 + length * (number + 0.5) / 21
-            mark = shapes.box(length / 150, long, 0.025)
-            self.put(mark, black, (x, place[1] + length / 16 - long / 2, 0), shown=False)
+            long, at = length / (14 if number % 5 == 0 else 25), (number - 10) * length / 21
+            mark = shapes.box(length / 150, long, 0.012)
+            self.put(mark, black, (x + at, y + length / 16 - long / 2, 0), shown=False)
 
     def frame(self) -> tuple[Vector, float]:
         """Return the centre and the radius of what is shown."""
-        bpy.context.view_layer.update()
         corners = np.concatenate([_corners(thing) for thing in self.shown])
-        low, high = corners.min(axis=0), corners.max(axis=0)
+        stray = 4 if len(self.shown) > 20 else 0  # what rolled off a heap may be cut off
+        low, high = np.percentile(corners, [stray, 100 - stray], axis=0)
         return Vector((low + high) / 2), float(np.linalg.norm(high - low) / 2)
 
     def light(self, centre: Vector, radius: float, eye: Vector) -> None:
         """Light the scene as sellers do: a window, the sun, a flash, a lamp, a studio."""
-        rng = self.rng
-        world = bpy.data.worlds.new("world")
+        rng, world = self.rng, bpy.data.worlds.new("world")
         self.scene.world, world.use_nodes = world, True
         kind = rng.choice(["window", "window", "sun", "flash", "lamp", "studio"])
         ambient = {"window": 0.5, "sun": 0.4, "flash": 0.1, "lamp": 0.15, "studio": 0.9}[kind]
@@ -178,10 +172,8 @@ class Stage:
         sky[1].default_value = ambient * rng.uniform(0.4, 1.6)
         for _ in range({"studio": 3, "lamp": 2}.get(kind, 1)):
             lamp = bpy.data.lights.new("lamp", "SUN" if kind == "sun" else "AREA")
-            far = radius * rng.uniform(3, 6)
-            turn, tilt = rng.uniform(0, math.tau), rng.uniform(0.4, 1.3)
-            flat = Vector((math.cos(turn), math.sin(turn), 0)) * math.cos(tilt)
-            place = centre + far * (flat + Vector((0, 0, math.sin(tilt))))
+            side = _direction(rng.uniform(0, math.tau), rng.uniform(0.4, 1.3))
+            place = centre + radius * rng.uniform(3, 6) * side
             lamp.energy = rng.uniform(2, 5)
             if kind == "flash":
                 place = eye + Vector((rng.uniform(-0.1, 0.1), 0, 0.1)) * radius
@@ -189,41 +181,36 @@ class Stage:
                 lamp.size = radius * {"flash": 0.15, "lamp": 0.5}.get(kind, rng.uniform(1, 4))
                 lamp.energy = (place - centre).length ** 2 * rng.uniform(20, 50)
             lamp.color = tone(rng.choice([0.08, 0.1, 0.6]), rng.uniform(0, 0.3), 1.0)[:3]
-            thing = bpy.data.objects.new("lamp", lamp)
-            bpy.context.collection.objects.link(thing)
-            thing.location = place
-            thing.rotation_euler = (centre - place).to_track_quat("-Z", "Y").to_euler()
+            self._aim(bpy.data.objects.new("lamp", lamp), place, centre)
 
     def shoot(self, path: Path) -> None:
         """Frame what is shown, light and render it, and write a JPEG as a phone would."""
-        rng, scene = self.rng, self.scene
         self.dress()
-        centre, radius = self.frame()
+        rng, (centre, radius) = self.rng, self.frame()
         camera = bpy.data.cameras.new("camera")
         camera.lens = rng.uniform(30, 80)
-        eye = bpy.data.objects.new("camera", camera)
-        bpy.context.collection.objects.link(eye)
         tilt = rng.choice([rng.uniform(0.15, 0.6), rng.uniform(0.5, 1.1), rng.uniform(1.2, 1.55)])
-        turn = -math.pi / 2 + rng.gauss(0, 0.5)
-        distance = radius * rng.uniform(0.75, 1.35) * camera.lens / 18
-        shift = Vector([rng.gauss(0, 0.1) * radius for _ in range(3)])
-        flat = Vector((math.cos(turn), math.sin(turn), 0)) * math.cos(tilt)
-        eye.location = centre + shift + distance * (flat + Vector((0, 0, math.sin(tilt))))
-        eye.rotation_euler = (centre + shift - eye.location).to_track_quat("-Z", "Y").to_euler()
-        eye.rotation_euler.rotate_axis("Z", rng.gauss(0, 0.08))
-        scene.camera = eye
+        distance = radius * rng.uniform(0.5, 1.15) * camera.lens / 18
+        target = centre + Vector([rng.gauss(0, 0.1) * radius for _ in range(3)])
+        eye = target + distance * _direction(-math.pi / 2 + rng.gauss(0, 0.5), tilt)
+        self.scene.camera = self._aim(bpy.data.objects.new("camera", camera), eye, target)
+        self.scene.camera.rotation_euler.rotate_axis("Z", rng.gauss(0, 0.08))
         if rng.random() < 0.25:
             camera.dof.use_dof, camera.dof.focus_distance = True, distance
-            camera.dof.aperture_fstop = rng.uniform(0.4, 2) * 3 / radius
-        self.light(centre, radius, eye.location)
+            camera.dof.aperture_fstop = rng.uniform(1, 5) / radius
+        self.light(centre, radius, eye)
         wide = rng.choice([1, 4 / 3, 4 / 3, 3 / 2, 3 / 4, 3 / 4, 2 / 3])
-        scene.render.resolution_x = round(SHORT_SIDE * max(wide, 1))
-        scene.render.resolution_y = round(SHORT_SIDE * max(1 / wide, 1))
-        with _quiet():
-            pixels = self._render(path.with_suffix(".exr"))
-        quality = [cv2.IMWRITE_JPEG_QUALITY, rng.randint(75, 93)]
-        if not cv2.imwrite(str(path), develop(rng, pixels), quality):
+        self.scene.render.resolution_x = round(SHORT_SIDE * max(wide, 1))
+        self.scene.render.resolution_y = round(SHORT_SIDE * max(1 / wide, 1))
+        photo = develop(rng, self._render(path.with_suffix(".exr")))
+        if not cv2.imwrite(str(path), photo, [cv2.IMWRITE_JPEG_QUALITY, rng.randint(75, 93)]):
             raise OSError(f"{path} cannot be written")
+
+    def _aim(self, thing, place: Vector, target: Vector):
+        bpy.context.collection.objects.link(thing)
+        thing.location = place
+        thing.rotation_euler = (target - place).to_track_quat("-Z", "Y").to_euler()
+        return thing
 
     def _render(self, path: Path) -> np.ndarray:
         self.scene.render.image_settings.file_format = "OPEN_EXR"
@@ -239,33 +226,35 @@ class Stage:
 def develop(rng: random.Random, light: np.ndarray) -> np.ndarray:
     """Turn linear RGB (H, W, 3) into a photo (uint8 BGR): exposure, white balance, noise."""
     mean = light.mean(axis=-1)
-    gain = min(0.9 / np.percentile(mean, 96), 0.45 / max(mean.mean(), 1e-6))
+    gain = min(0.9 / max(np.percentile(mean, 96), 1e-6), 0.45 / max(mean.mean(), 1e-6))
     light = light * gain * 2 ** rng.uniform(-0.7, 0.5)
     light = light * [rng.uniform(0.9, 1.1), 1.0, rng.uniform(0.85, 1.12)]
-    shoulder = light * (1 + light / 2.5) / (1 + light * rng.uniform(0.4, 1))
-    photo = np.clip(shoulder, 0, 1) ** (1 / rng.uniform(1.9, 2.4))
+    light = light * (1 + light / 2.5) / (1 + light * rng.uniform(0.4, 1))
+    photo = np.clip(light, 0, 1) ** (1 / rng.uniform(1.9, 2.4))
     noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, photo.shape)
-    photo = photo + cv2.GaussianBlur(noise, (0, 0), 0.6) * rng.uniform(0.0, 0.035)
-    if rng.random() < 0.6:
-        photo += rng.uniform(0.2, 1) * (photo - cv2.GaussianBlur(photo, (0, 0), 1.2))
+    photo += cv2.GaussianBlur(noise, (0, 0), 0.6) * rng.uniform(0.0, 0.035)
+    photo += rng.uniform(0, 0.8) * (photo - cv2.GaussianBlur(photo, (0, 0), 1.2))
     return (np.clip(photo, 0, 1) * 255).round().astype(np.uint8)[..., ::-1]
+
+
+def _direction(turn: float, tilt: float) -> Vector:
+    flat = math.cos(tilt)
+    return Vector((math.cos(turn) * flat, math.sin(turn) * flat, math.sin(tilt)))
+
+
+def _hull(mesh):
+    corners = bpy.data.meshes.new("hull")
+    corners.from_pydata(_vertices(mesh)[:: len(mesh.vertices) // 45 | 1].tolist(), [], [])
+    return corners
 
 
 def _corners(thing) -> np.ndarray:
     bpy.context.view_layer.update()
-    vertices = np.array([vertex.co for vertex in thing.data.vertices])
     matrix = np.array(thing.matrix_world)
-    return vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    return _vertices(thing.data) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what Blender prints of each rendering to the null device."""
-    kept = os.dup(1)
-    with open(os.devnull, "w", encoding="utf-8") as null:
-        os.dup2(null.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+def _vertices(mesh) -> np.ndarray:
+    flat = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", flat)
+    return flat.reshape(-1, 3)

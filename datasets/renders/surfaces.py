@@ -7,6 +7,10 @@ import bpy
 
 Color = tuple[float, float, float, float]
 
+WHITE = (1.0, 1.0, 1.0, 1.0)
+STEP = ((0.0, 0.0, 0.0, 1.0), WHITE)
+METALS = ((0.1, 0.05, 0.9), (0.1, 0.05, 0.75), (0.12, 0.5, 0.9))  # silver, steel, gold
+
 
 def tone(hue: float, saturation: float, value: float) -> Color:
     """Return a linear colour for one as people pick it (HSV of sRGB)."""
@@ -62,135 +66,123 @@ class Nodes:
         inputs = {0: factor, 6: first, 7: second}
         return self.add("Mix", inputs, data_type="RGBA", blend_type=blend)[2]
 
-    def noise(self, where, scale, detail=4.0, rough=0.55):
+    def noise(self, where, scale, detail=2.0):
         vector = self.add("Mapping", {"Vector": where, "Scale": scale})[0]
-        inputs = {"Vector": vector, "Scale": 1.0, "Detail": detail, "Roughness": rough}
+        inputs = {"Vector": vector, "Scale": 1.0, "Detail": detail, "Roughness": 0.6}
         return self.add("TexNoise", inputs)[0]
 
 
 def surface(
     rng: random.Random,
-    colors: list[Color],
+    hue: float,
+    saturation: float,
+    value: float,
     *,
     patches: float = 3.0,
-    sharp: float = 0.2,
-    grain: tuple[float, float] | None = None,
-    contrast: float = 0.5,
-    bump: float = 0.3,
+    around: float = 0.0,
+    along: float = 1.0,
+    contrast: float = 0.4,
+    bump: float = 0.2,
     bands: float = 0.0,
-    tip: Color | None = None,
-    edge: Color | None = None,
+    mottled: float = 0.0,
+    tip: float = 0.0,
+    edge: float = 0.0,
+    cap: float = 0.0,
     rough: float = 0.5,
     metallic: float = 0.0,
     soft: float = 0.0,
     variety: float = 0.25,
 ) -> bpy.types.Material:
-    """Return a material.
+    """Return a material: shades of a colour in patches, with what lies along the flow of a shape.
 
-    Args:
-        rng: The source of all irregularity.
-        colors: Mixed in patches, the first to the last.
-        patches: Number of patches over the unit of length.
-        sharp: Half the width of the change between patches; small is mottled.
-        grain: Fibres around and along the flow (how many over its unit).
-        contrast: How dark the gaps between fibres are.
-        bump: Height of fibres, bands and pores.
-        bands: Number of bands along the flow.
-        tip: Colour at the end of the flow.
-        edge: Colour of the rims and cut ends.
-        rough: Roughness, 0 (a mirror) to 1.
-        metallic: 1 for metals.
-        soft: Subsurface scattering, 0 to 1.
-        variety: How much the brightness of the objects differs.
+    ``around`` and ``along`` count the fibres, ``bands`` the bands across them, ``contrast`` says
+    how dark the gaps are; ``tip`` and ``edge`` are the brightness of the tip and of the rims as a
+    share of ``value`` (0: as the rest), ``cap`` is the share of the length in a silver cap,
+    ``mottled`` how much darker and sharper the patches are, ``variety`` the difference in
+    brightness between objects.
     """
     n = Nodes("surface")
     chance = n.add("ObjectInfo")["Random"]
     offset = n.add("VectorMath", {0: (97.0, 53.0, 31.0), "Scale": chance}, operation="SCALE")[0]
-    object_place = n.add("TexCoord")["Object"]
-    place = n.add("VectorMath", {0: object_place, 1: offset})[0]
+    place = n.add("VectorMath", {0: n.add("TexCoord")["Object"], 1: offset})[0]
     flow = n.add("Attribute", attribute_name="flow")["Vector"]
-    along = n.add("SeparateXYZ", {0: flow})[2]
+    length = n.add("SeparateXYZ", {0: flow})[2]
     moved = n.add("VectorMath", {0: flow, 1: offset})[0]
+    colors, sharp = shades(rng, hue, saturation, value), 0.2 * (1 - mottled) + 0.01
+    colors[0] = tone(hue, saturation, value * (0.55 - 0.4 * mottled))
     color = n.ramp(n.noise(place, (patches,) * 3), colors, 0.5 - sharp, 0.5 + sharp)
+    other = {share: tone(hue + 0.01, saturation * 0.8, value * share) for share in (tip, edge)}
     if tip:
-        share = n.ramp(along, [(0, 0, 0, 1), (1, 1, 1, 1)], rng.uniform(0.1, 0.5), 1.0)
-        color = n.mix(share, color, tip)
-    height = n.noise(place, (rng.uniform(8, 30),) * 3)
-    if grain:
-        fibres = n.noise(moved, (grain[0], grain[0], grain[1]), 3.0)
-        gap = (max(1 - contrast, 0.0),) * 3 + (1.0,)
-        color = n.mix(1.0, color, n.ramp(fibres, [gap, (1, 1, 1, 1)], 0.35, 0.6), "MULTIPLY")
-        height = n.add("Math", {0: fibres, 1: height}, operation="ADD")[0]
-    if bands:
-        lines = n.noise(moved, (0.4, 0.4, bands), 2.0)
-        gap = (1 - contrast * 0.7,) * 3 + (1.0,)
-        color = n.mix(1.0, color, n.ramp(lines, [gap, (1, 1, 1, 1)], 0.4, 0.55), "MULTIPLY")
-        height = n.add("Math", {0: lines, 1: height}, operation="ADD")[0]
+        color = n.mix(n.ramp(length, STEP, rng.uniform(0.1, 0.5), 1.0), color, other[tip])
+    height = n.noise(place, (rng.uniform(25, 80),) * 3, 1.0)
+    for where, gaps in (((around, around, along), around), ((0.4, 0.4, bands), bands)):
+        if gaps:
+            lines = n.noise(moved, where)
+            gap = (1 - contrast,) * 3 + (1.0,)
+            color = n.mix(1.0, color, n.ramp(lines, [gap, WHITE], 0.35, 0.6), "MULTIPLY")
+            height = n.add("Math", {0: lines, 1: height}, operation="ADD")[0]
     if edge:
         rim = n.add("Attribute", attribute_name="edge")["Fac"]
-        color = n.mix(n.ramp(rim, [(0, 0, 0, 1), (1, 1, 1, 1)], 0.2, 1.0), color, edge)
-    value = n.add("MapRange", {0: chance, 3: 1 - variety, 4: 1 + variety})[0]
-    color = n.add("HueSaturation", {"Color": color, "Value": value})[0]
-    n.set(n.shader["Base Color"], color)
-    inputs = {"Height": height, "Strength": min(bump, 1.0), "Distance": 0.04}
-    n.set(n.shader["Normal"], n.add("Bump", inputs)[0])
-    n.set(n.shader["Roughness"], rough)
-    n.set(n.shader["Metallic"], metallic)
-    n.set(n.shader["Subsurface Weight"], soft)
-    n.set(n.shader["Subsurface Radius"], (0.2, 0.1, 0.05))
+        color = n.mix(n.ramp(rim, STEP, 0.2, 1.0), color, other[edge])
+    bright = n.add("MapRange", {0: chance, 3: 1 - variety, 4: 1 + variety})[0]
+    color = n.add("HueSaturation", {"Color": color, "Value": bright})[0]
+    if cap:
+        bare = n.ramp(length, STEP, cap, cap + 0.01)
+        color = n.mix(bare, tone(*rng.choice(METALS)), color)
+        metallic = n.add("Math", {0: 1.0, 1: bare}, operation="SUBTRACT")[0]
+    inputs = {"Height": height, "Strength": min(bump, 1.0), "Distance": 0.015}
+    values = {"Base Color": color, "Normal": n.add("Bump", inputs)[0], "Roughness": rough}
+    values |= {"Metallic": metallic, "Subsurface Weight": soft, "Subsurface Scale": 0.02}
+    for name, wanted in values.items():
+        n.set(n.shader[name], wanted)
     return n.material
 
 
-def plain(rng: random.Random, color: Color | None = None, rough: float = 0.4) -> bpy.types.Material:
-    """Return a smooth surface of one colour, any colour by default."""
-    color = color or tone(rng.random(), rng.uniform(0, 0.8), rng.uniform(0.1, 0.9))
-    return surface(rng, [color, color], bump=0.02, rough=rough, variety=0.1)
-
-
-def silver(rng: random.Random) -> bpy.types.Material:
-    """Return silver or gold."""
-    color = rng.choice([tone(0.1, 0.05, 0.9), tone(0.1, 0.05, 0.75), tone(0.12, 0.5, 0.9)])
-    return surface(rng, [color, color], metallic=1.0, rough=rng.uniform(0.15, 0.4), bump=0.1)
+def plain(rng: random.Random, metal: bool = False) -> bpy.types.Material:
+    """Return a smooth surface of any colour, or of a metal."""
+    color = (rng.random(), rng.uniform(0, 0.8) ** 2, rng.uniform(0.05, 0.95))
+    color = rng.choice(METALS) if metal else color
+    rough = rng.uniform(0.15, 0.5)
+    return surface(rng, *color, bump=0.02, rough=rough, metallic=float(metal), variety=0.1)
 
 
 def ground(rng: random.Random) -> bpy.types.Material:
     """Return what things lie on: paper, cloth, planks, tiles, earth, a printed cloth."""
     n = Nodes("ground")
     place = n.add("TexCoord")["Object"]
-    turn = (0.0, 0.0, rng.uniform(0, 3.14))
-    place = n.add("Mapping", {"Vector": place, "Rotation": turn})[0]
-    hue, value = rng.random(), rng.uniform(0.15, 0.9)
-    color = tone(hue, rng.uniform(0, 0.7), value)
-    kind = rng.choice(["paper", "paper", "cloth", "cloth", "planks", "planks", "tiles", "earth", "print"])
+    place = n.add("Mapping", {"Vector": place, "Rotation": (0, 0, rng.uniform(0, 3.14))})[0]
+    hue, saturation, value = rng.random(), rng.uniform(0, 0.8) ** 2, rng.uniform(0.1, 0.95)
+    color = tone(hue, saturation, value)
+    kind = rng.choice(["paper"] * 3 + ["cloth"] * 2 + ["planks"] * 2 + ["tiles", "earth", "print"])
     rough, bump, height = 0.7, 0.05, n.noise(place, (3.0,) * 3)
+    joints = {"Vector": place, "Scale": rng.uniform(0.3, 0.9), "Mortar Size": 0.008}
+    joints |= {"Mortar": (0.1,) * 3 + (1,), "Color1": WHITE, "Color2": (0.7,) * 3 + (1,)}
     if kind == "paper":
         color = tone(hue, rng.uniform(0, 0.06), rng.uniform(0.75, 0.97))
         color = n.ramp(n.noise(place, (0.7,) * 3), [color, tone(hue, 0.05, 0.8)], 0.2, 0.9)
     elif kind == "cloth":
-        height = n.noise(place, (rng.uniform(0.6, 2.5),) * 3, 2.0)
-        fold = n.add("TexMagic", {"Vector": place, "Scale": rng.uniform(40, 90)})[1]
-        color = n.mix(0.15, color, fold, "MULTIPLY")
+        height = n.noise(place, (rng.uniform(0.6, 2.5),) * 3)
+        weave = n.add("TexMagic", {"Vector": place, "Scale": rng.uniform(40, 90)})[1]
+        color = n.mix(0.15, color, weave, "MULTIPLY")
         rough, bump = 0.95, rng.uniform(0.2, 0.9)
     elif kind == "planks":
-        wood = shades(rng, rng.uniform(0.05, 0.1), rng.uniform(0.3, 0.7), rng.uniform(0.25, 0.75))
-        height = n.noise(place, (0.6, rng.uniform(8, 16), 1.0), 5.0)
-        inputs = {"Vector": place, "Scale": rng.uniform(0.3, 0.8), "Mortar Size": 0.006}
-        inputs |= {"Color1": (1, 1, 1, 1), "Color2": (0.7,) * 3 + (1,), "Mortar": (0.1,) * 3 + (1,)}
-        color = n.mix(1.0, n.ramp(height, wood), n.add("TexBrick", inputs)[0], "MULTIPLY")
+        wood = shades(rng, rng.uniform(0.05, 0.1), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.8))
+        height = n.noise(place, (0.6, rng.uniform(8, 16), 1.0), 3.0)
+        planks = n.add("TexBrick", joints | {"Brick Width": rng.uniform(1, 8)})[0]
+        color = n.mix(1.0, n.ramp(height, wood), planks, "MULTIPLY")
         rough, bump = rng.uniform(0.25, 0.7), 0.1
     elif kind == "tiles":
-        inputs = {"Vector": place, "Scale": rng.uniform(0.3, 0.9), "Mortar Size": 0.01}
-        inputs |= {"Color1": color, "Color2": tone(hue, 0.2, value * 0.9), "Row Height": 0.5}
-        color = n.add("TexBrick", inputs, offset=rng.choice([0.0, 0.5]))[0]
+        joints |= {"Color1": color, "Color2": tone(hue, saturation, value * 0.9), "Row Height": 0.5}
+        color = n.add("TexBrick", joints, offset=rng.choice([0.0, 0.5]))[0]
         rough = rng.uniform(0.15, 0.6)
     elif kind == "earth":
-        height = n.noise(place, (rng.uniform(4, 9),) * 3, 9.0, 0.7)
-        color = n.ramp(height, shades(rng, rng.uniform(0.05, 0.15), rng.uniform(0.05, 0.4), value))
+        height = n.noise(place, (rng.uniform(4, 9),) * 3, 5.0)
+        color = n.ramp(height, shades(rng, rng.uniform(0.05, 0.15), rng.uniform(0, 0.4), value))
         rough, bump = 0.95, 0.6
     else:
         cells = {"Vector": place, "Scale": rng.uniform(1, 3), "Randomness": rng.choice([0.0, 1.0])}
         distance = n.add("TexVoronoi", cells, feature=rng.choice(["F1", "DISTANCE_TO_EDGE"]))
-        other = tone(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.1, 0.9))
+        other = tone(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.1, 0.9))
         color = n.ramp(distance["Distance"], [color, other], 0.2, 0.2 + rng.uniform(0.01, 0.3))
     n.set(n.shader["Base Color"], color)
     inputs = {"Height": height, "Strength": bump, "Distance": 0.2}
