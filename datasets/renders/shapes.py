@@ -1,8 +1,7 @@
-"""Meshes from a few numbers: swept tubes (horns, rings), plates (scales, leaves), turned bowls.
+"""Meshes, about a unit long: swept tubes (horns, rings, bowls) and plates (scales, leaves).
 
-Each mesh carries two attributes for its surface: ``flow`` (around or across twice, then along),
-which fibres and bands follow, and ``edge``, which is 1 at a rim or at a cut end. Things are about
-one unit long.
+Each carries two attributes for its surface: ``flow`` (around or across twice, then along), which
+fibres and bands follow, and ``edge``, which is 1 at a rim or at a cut end.
 """
 
 import random
@@ -118,19 +117,6 @@ def plate(
     wide, tall, lie, bulge, x, u, rim = (np.hstack([part, part[:, ::-1]]) for part in parts)
     bulge[:, 21:] *= -1
     return _mesh(np.stack([wide, tall, lie + bulge], axis=-1), (x, 3 * (bulge < 0), u), rim)
-
-
-def turned(rng: random.Random, outline: list[list[float]], lumps: float = 0.0) -> bpy.types.Mesh:
-    """Turn an outline of (radius, height) around the upright axis: bowls, cups, coins."""
-    noise = np.random.default_rng(rng.getrandbits(32))
-    place = np.linspace(0, len(outline) - 1, 4 * len(outline))
-    radius, height = (np.interp(place, range(len(outline)), part) for part in np.array(outline).T)
-    angle, waves = np.linspace(0, 2 * np.pi, 36, endpoint=False), np.arange(1, 6)
-    wobble = np.sin(angle[:, None] * waves + noise.uniform(0, 6.3, 5)) @ noise.normal(0, lumps, 5)
-    around = radius[:, None] * (1 + wobble)
-    parts = np.broadcast_arrays(around * np.cos(angle), around * np.sin(angle), height[:, None])
-    share = height[:, None] / max(height.max(), 0.01)
-    return _mesh(np.stack(parts, axis=-1), (np.cos(angle), np.sin(angle), share), 0 * share)
 
 
 def box(x: float, y: float, z: float) -> bpy.types.Mesh:

@@ -60,35 +60,27 @@ class Stage:
     def stand(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0) -> None:
         """Put a mesh upright, sometimes on a wooden plinth."""
         height = self.rng.choice([0, 0, 0.05, 0.1])
-        outline = [(0.28, 0), (0.3, height / 2), (0.26, height), (0, height)]
         if height:
             wood = surface(self.rng, 0.06, 0.6, 0.35, rough=0.3, around=4, along=20)
-            self.rest(self.put(shapes.turned(self.rng, outline), wood, (*place, 0), shown=False))
+            plinth = shapes.swept(self.rng, "pipe", 0.28, length=height, cut=0.99, lumps=0)
+            self.rest(self.put(plinth, wood, (*place, 0), shown=False))
         turn = (self.rng.gauss(0, 0.04), self.rng.gauss(0, 0.06), self.rng.uniform(0, math.tau))
         self.rest(self.put(mesh, material, (*place, 0), turn, scale), height)
 
     def bowl(self, radius: float, height: float):
         """Put a bowl, a basket or an open sack around the origin."""
-        lean = radius * self.rng.uniform(0.7, 1.0)
-        outline = [(0, 0.02), (lean, 0.02), (radius, height), (radius * 1.03, height)]
-        outline += [(lean * 1.05, 0), (0, 0)]
-        cloth = surface(
-            self.rng, 0.1, 0.3, self.rng.uniform(0.4, 0.8), around=30, along=60, rough=1
-        )
-        material = self.rng.choice([cloth, plain(self.rng), plain(self.rng)])
-        made = shapes.turned(self.rng, outline, self.rng.choice([0, 0.03]))
-        return self.rest(self.put(made, material))
+        look = {"around": 30.0, "along": 60.0, "rough": 0.9} if self.rng.random() < 0.4 else {}
+        material = surface(self.rng, self.rng.random(), 0.3, self.rng.uniform(0.3, 0.9), **look)
+        shape = {"length": height, "hollow": 0.92, "cut": 0.98, "lumps": 0.02}
+        made = shapes.swept(self.rng, "cone", radius, self.rng.uniform(0.05, 0.3), **shape)
+        return self.rest(self.put(made, material, turn=(math.pi, 0, 0)))
 
     def chain(self) -> None:
-        """Lay a chain of small rings, from the origin in a curve."""
-        metal, bend = plain(self.rng, metal=True), self.rng.uniform(-0.12, 0.12)
-        link = shapes.swept(self.rng, "pipe", 0.008, bend=math.tau, length=0.16, lumps=0)
-        place, turn = Vector((0, 0, 0.02)), self.rng.uniform(0, math.tau)
-        for number in range(40):
-            tilt = math.pi / 2 * (number % 2)
-            self.put(link, metal, place, (math.pi / 2 + tilt, 0, turn), shown=False)
-            turn += bend + self.rng.gauss(0, 0.05)
-            place = place + 0.042 * Vector((math.cos(turn), math.sin(turn), 0))
+        """Lay a chain in a curve."""
+        shape = {"length": 2.5, "rings": 40, "depth": 0.5, "squash": 0.6, "lumps": 0.0}
+        made = shapes.swept(self.rng, "pipe", 0.02, bend=self.rng.uniform(-4, 4), **shape)
+        turn = (math.pi / 2, 0, self.rng.uniform(0, math.tau))
+        self.rest(self.put(made, plain(self.rng, metal=True), (0.5, 0.5, 0), turn, shown=False))
 
     def heap(self, meshes, materials, count: int, spread: float, fixed=(), aligned=False) -> None:
         """Let things fall into a heap, into what is ``fixed`` (a bowl), or aligned into a stack."""
@@ -135,24 +127,18 @@ class Stage:
             wall.materials[0] = rng.choice([floor, ground(rng), ground(rng)])
             self.put(wall, None, (0, radius * rng.uniform(1.3, 4), 0), turn, zoom, shown=False)
         if rng.random() < 0.15:
-            self.ruler(centre.x, centre.y - radius * rng.uniform(0.7, 1), radius)
+            ruler = shapes.swept(rng, "pipe", radius / 12, length=radius, squash=0.1, lumps=0)
+            place = (centre.x, centre.y - radius * rng.uniform(0.7, 1), 0)
+            scale = surface(rng, 0, 0, 0.9, bands=70, contrast=0.9, bump=0)
+            self.rest(self.put(ruler, scale, place, (0, math.pi / 2, math.pi / 2), shown=False))
         for _ in range(rng.choice([0, 0, 0, 1, 2, 4])):
             angle, far = rng.uniform(-0.3, 3.5), radius * rng.uniform(1.1, 1.9)
             place = (centre.x + far * math.cos(angle), centre.y + far * math.sin(angle), 0)
             x, y, z = (radius * rng.uniform(0.1, 0.6) for _ in range(3))
-            pot = shapes.turned(rng, [(x / 2, 0), (y / 2, z / 2), (x / 2, z), (0, z)])
+            pot = shapes.swept(rng, rng.choice(["pipe", "rod", "cone"]), x / 2, length=z, cut=0.95)
             made = rng.choice([shapes.box(x, y, z), pot])
             turn = (0, 0, rng.uniform(0, 3))
             self.rest(self.put(made, plain(rng), place, turn, shown=False))
-
-    def ruler(self, x: float, y: float, length: float) -> None:
-        """Put a ruler with marks along x."""
-        white, black = (surface(self.rng, 0, 0, value, bump=0) for value in (0.9, 0.05))
-        self.put(shapes.box(length, length / 8, 0.01), white, (x, y, 0), shown=False)
-        for number in range(21):
-            long, at = length / (14 if number % 5 == 0 else 25), (number - 10) * length / 21
-            mark = shapes.box(length / 150, long, 0.012)
-            self.put(mark, black, (x + at, y + length / 16 - long / 2, 0), shown=False)
 
     def frame(self) -> tuple[Vector, float]:
         """Return the centre and the radius of what is shown."""
