@@ -11,8 +11,6 @@ import numpy as np
 from .stage import Stage
 from .things import THINGS, build
 
-COLUMNS = ("file", "label", "kind", "subtype", "source", "seed")
-
 
 def main() -> None:
     """Render the asked number of images of each thing, with a manifest and a contact sheet."""
@@ -27,33 +25,33 @@ def main() -> None:
     if unknown := set(names) - set(THINGS):
         parser.error(f"unknown things: {', '.join(sorted(unknown))}")
     options.output.mkdir(parents=True, exist_ok=True)
-    manifest = options.output / "manifest.csv"
-    made = []
+    manifest, made = options.output / "manifest.csv", []
     with manifest.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.writer(file)
         if not file.tell():
-            writer.writeheader()
+            writer.writerow(("file", "label", "kind", "subtype", "source", "seed"))
         for seed in range(options.seed, options.seed + options.count):
             for name in names:
                 path = options.output / name / f"{name}-{seed:06}.jpg"
                 made.append(path)
                 if not path.exists():
-                    row = render(name, seed, path, options.samples)
-                    writer.writerow(row | {"file": path.relative_to(options.output)})
+                    subtype = render(name, seed, path, options.samples)
+                    label, kind = THINGS[name]["label"], THINGS[name].get("kind", "lookalike")
+                    place = path.relative_to(options.output)
+                    writer.writerow((place, label, kind, subtype, f"render#{name}", seed))
                     file.flush()
     cv2.imwrite(str(options.output / "sheet.jpg"), sheet(made), [cv2.IMWRITE_JPEG_QUALITY, 80])
     print(f"Wrote {len(made)} images and {manifest}")
 
 
-def render(name: str, seed: int, path: Path, samples: int = 5) -> dict[str, str | int]:
-    """Render a thing to a JPEG file and return its row of the manifest, without ``file``."""
+def render(name: str, seed: int, path: Path, samples: int = 5) -> str:
+    """Render a thing to a JPEG file and return its subtype."""
     rng = random.Random(f"{name} {seed}")  # noqa: S311
     stage = Stage(rng, samples)
     subtype = build(stage, rng, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     stage.shoot(path)
-    row = {"label": THINGS[name]["label"], "kind": THINGS[name].get("kind", "lookalike")}
-    return row | {"subtype": subtype, "source": f"render#{name}", "seed": seed}
+    return subtype
 
 
 def sheet(paths: list[Path], columns: int = 12, side: int = 132) -> np.ndarray:
@@ -61,9 +59,8 @@ def sheet(paths: list[Path], columns: int = 12, side: int = 132) -> np.ndarray:
     tiles = []
     for path in paths[:: -(-len(paths) // 96)]:
         image = cv2.imread(str(path))
-        short = min(image.shape[:2])
-        top, left = ((length - short) // 2 for length in image.shape[:2])
-        square = image[top : top + short, left : left + short]
+        top, left = ((length - min(image.shape[:2])) // 2 for length in image.shape[:2])
+        square = image[top : image.shape[0] - top, left : image.shape[1] - left]
         tiles.append(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
     tiles += [np.full((side, side, 3), 255, np.uint8)] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]

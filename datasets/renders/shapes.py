@@ -47,9 +47,9 @@ def swept(
 ) -> bpy.types.Mesh:
     """Sweep a round section along a bent line, from the base at the origin.
 
-    ``squash`` narrows the section across the bend, ``lumps`` make it irregular, ``depth`` is that
-    of the rings, ``hollow`` that of the cavity in the base; ``cut`` is the share of the length
-    that is left, ``fringe`` the roughness of the base, ``sway`` a sideways swing as of a lyre.
+    ``squash`` narrows the section, ``lumps`` make it irregular, ``depth`` is that of the rings,
+    ``hollow`` that of the base; ``cut`` is the share of the length that is left, ``fringe`` the
+    roughness of the base, ``sway`` a sideways swing as of a lyre.
     """
     noise = np.random.default_rng(rng.getrandbits(32))
     t = np.linspace(0, min(cut, 1), 48 + 4 * round(rings))

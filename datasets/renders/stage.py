@@ -41,9 +41,9 @@ class Stage:
             self.shown.append(thing)
         return thing
 
-    def rest(self, thing, above: float = 0.0):
+    def rest(self, thing):
         """Move a thing up or down until it touches the ground."""
-        thing.location.z += above - _corners(thing)[:, 2].min()
+        thing.location.z -= _corners(thing)[:, 2].min()
         return thing
 
     def lie(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0) -> None:
@@ -56,16 +56,6 @@ class Stage:
         thing = self.put(mesh, material, (*place, 0), best[1], scale)
         thing.rotation_euler.z += self.rng.uniform(0, math.tau)
         self.rest(thing)
-
-    def stand(self, mesh, material, place=(0.0, 0.0), scale: float = 1.0) -> None:
-        """Put a mesh upright, sometimes on a wooden plinth."""
-        height = self.rng.choice([0, 0, 0.05, 0.1])
-        if height:
-            wood = surface(self.rng, 0.06, 0.6, 0.35, rough=0.3, around=4, along=20)
-            plinth = shapes.swept(self.rng, "pipe", 0.28, length=height, cut=0.99, lumps=0)
-            self.rest(self.put(plinth, wood, (*place, 0), shown=False))
-        turn = (self.rng.gauss(0, 0.04), self.rng.gauss(0, 0.06), self.rng.uniform(0, math.tau))
-        self.rest(self.put(mesh, material, (*place, 0), turn, scale), height)
 
     def bowl(self, radius: float, height: float):
         """Put a bowl, a basket or an open sack around the origin."""
@@ -85,7 +75,9 @@ class Stage:
     def heap(self, meshes, materials, count: int, spread: float, fixed=(), aligned=False) -> None:
         """Let things fall into a heap, into what is ``fixed`` (a bowl), or aligned into a stack."""
         rng, fallen = self.rng, []
-        hulls = {mesh: _hull(mesh) for mesh in meshes}  # of few corners: contacts are costly
+        hulls = {mesh: bpy.data.meshes.new("hull") for mesh in meshes}
+        for mesh, hull in hulls.items():  # of few corners: contacts are costly
+            hull.from_pydata(_vertices(mesh)[:: len(mesh.vertices) // 45 | 1].tolist(), [], [])
         for number in range(count):
             mesh, turn = rng.choice(meshes), [rng.uniform(0, math.tau) for _ in range(3)]
             if aligned:
@@ -100,21 +92,19 @@ class Stage:
         loose = [body for body, _ in fallen]
         bpy.ops.rigidbody.world_add()
         for thing in (*loose, *fixed, floor):
-            kind = "ACTIVE" if thing in loose else "PASSIVE"
             with bpy.context.temp_override(object=thing, selected_objects=[thing]):
-                bpy.ops.rigidbody.object_add(type=kind)
+                bpy.ops.rigidbody.object_add(type="ACTIVE" if thing in loose else "PASSIVE")
             body = thing.rigid_body
             body.collision_shape = "CONVEX_HULL" if thing in loose else "MESH"
             body.friction, body.use_margin, body.collision_margin = 0.9, True, 0.003
             body.linear_damping = body.angular_damping = 0.4
         for frame in range(1, 70 + count // 4):
             self.scene.frame_set(frame)
-        ends = [body.matrix_world.copy() for body in loose]
+        for body, thing in fallen:
+            thing.matrix_world = body.matrix_world.copy()
         bpy.ops.rigidbody.world_remove()
-        for (body, thing), end in zip(fallen, ends, strict=True):
-            thing.matrix_world = end
+        for body in (*loose, floor):
             bpy.data.objects.remove(body)
-        bpy.data.objects.remove(floor)
 
     def dress(self) -> None:
         """Put the ground, sometimes a wall, a ruler, and goods beside what is shown."""
@@ -137,13 +127,12 @@ class Stage:
             x, y, z = (radius * rng.uniform(0.1, 0.6) for _ in range(3))
             pot = shapes.swept(rng, rng.choice(["pipe", "rod", "cone"]), x / 2, length=z, cut=0.95)
             made = rng.choice([shapes.box(x, y, z), pot])
-            turn = (0, 0, rng.uniform(0, 3))
-            self.rest(self.put(made, plain(rng), place, turn, shown=False))
+            self.rest(self.put(made, plain(rng), place, (0, 0, 3 * rng.random()), shown=False))
 
     def frame(self) -> tuple[Vector, float]:
         """Return the centre and the radius of what is shown."""
         corners = np.concatenate([_corners(thing) for thing in self.shown])
-        stray = 4 if len(self.shown) > 20 else 0  # what rolled off a heap may be cut off
+        stray = 4 * (len(self.shown) > 20)  # percent: what rolled off a heap may be cut off
         low, high = np.percentile(corners, [stray, 100 - stray], axis=0)
         return Vector((low + high) / 2), float(np.linalg.norm(high - low) / 2)
 
@@ -152,7 +141,7 @@ class Stage:
         rng, world = self.rng, bpy.data.worlds.new("world")
         self.scene.world, world.use_nodes = world, True
         kind = rng.choice(["window", "window", "sun", "flash", "lamp", "studio"])
-        ambient = {"window": 0.5, "sun": 0.4, "flash": 0.1, "lamp": 0.15, "studio": 0.9}[kind]
+        ambient = {"flash": 0.1, "lamp": 0.15, "studio": 0.9}.get(kind, 0.5)
         sky = world.node_tree.nodes["Background"].inputs
         sky[0].default_value = tone(rng.choice([0.09, 0.6]), rng.uniform(0, 0.2), 1.0)
         sky[1].default_value = ambient * rng.uniform(0.4, 1.6)
@@ -181,9 +170,6 @@ class Stage:
         eye = target + distance * _direction(-math.pi / 2 + rng.gauss(0, 0.5), tilt)
         self.scene.camera = self._aim(bpy.data.objects.new("camera", camera), eye, target)
         self.scene.camera.rotation_euler.rotate_axis("Z", rng.gauss(0, 0.08))
-        if rng.random() < 0.25:
-            camera.dof.use_dof, camera.dof.focus_distance = True, distance
-            camera.dof.aperture_fstop = rng.uniform(1, 5) / radius
         self.light(centre, radius, eye)
         wide = rng.choice([1, 4 / 3, 4 / 3, 3 / 2, 3 / 4, 3 / 4, 2 / 3])
         self.scene.render.resolution_x = round(SHORT_SIDE * max(wide, 1))
@@ -203,8 +189,7 @@ class Stage:
         self.scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         image = bpy.data.images.load(str(path))
-        pixels = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(pixels)
+        pixels = np.array(image.pixels, np.float32)
         path.unlink()
         return pixels.reshape(image.size[1], image.size[0], 4)[::-1, :, :3]
 
@@ -213,8 +198,8 @@ def develop(rng: random.Random, light: np.ndarray) -> np.ndarray:
     """Turn linear RGB (H, W, 3) into a photo (uint8 BGR): exposure, white balance, noise."""
     mean = light.mean(axis=-1)
     gain = min(0.9 / max(np.percentile(mean, 96), 1e-6), 0.45 / max(mean.mean(), 1e-6))
-    light = light * gain * 2 ** rng.uniform(-0.7, 0.5)
-    light = light * [rng.uniform(0.9, 1.1), 1.0, rng.uniform(0.85, 1.12)]
+    balance = np.array([rng.uniform(0.9, 1.1), 1.0, rng.uniform(0.85, 1.12)])
+    light = light * gain * 2 ** rng.uniform(-0.7, 0.5) * balance
     light = light * (1 + light / 2.5) / (1 + light * rng.uniform(0.4, 1))
     photo = np.clip(light, 0, 1) ** (1 / rng.uniform(1.9, 2.4))
     noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, photo.shape)
@@ -226,12 +211,6 @@ def develop(rng: random.Random, light: np.ndarray) -> np.ndarray:
 def _direction(turn: float, tilt: float) -> Vector:
     flat = math.cos(tilt)
     return Vector((math.cos(turn) * flat, math.sin(turn) * flat, math.sin(tilt)))
-
-
-def _hull(mesh):
-    corners = bpy.data.meshes.new("hull")
-    corners.from_pydata(_vertices(mesh)[:: len(mesh.vertices) // 45 | 1].tolist(), [], [])
-    return corners
 
 
 def _corners(thing) -> np.ndarray:

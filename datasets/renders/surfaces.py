@@ -5,28 +5,23 @@ import random
 
 import bpy
 
-Color = tuple[float, float, float, float]
-
 WHITE = (1.0, 1.0, 1.0, 1.0)
 STEP = ((0.0, 0.0, 0.0, 1.0), WHITE)
 METALS = ((0.1, 0.05, 0.9), (0.1, 0.05, 0.75), (0.12, 0.5, 0.9))  # silver, steel, gold
 
 
-def tone(hue: float, saturation: float, value: float) -> Color:
+def tone(hue: float, saturation: float, value: float) -> tuple[float, float, float, float]:
     """Return a linear colour for one as people pick it (HSV of sRGB)."""
-    clipped = (min(max(part, 0.0), 1.0) for part in (saturation, value))
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1, *clipped)
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(saturation, 1.0), min(value, 1.0))
     return (red**2.2, green**2.2, blue**2.2, 1.0)
 
 
-def shades(rng: random.Random, hue: float, saturation: float, value: float) -> list[Color]:
+def shades(rng: random.Random, hue: float, saturation: float, value: float) -> list[tuple]:
     """Return a dark, a middle and a light shade of a colour."""
     turn = rng.uniform(-0.015, 0.015)
-    return [
-        tone(hue - turn, saturation * 1.1, value * 0.55),
-        tone(hue, saturation, value),
-        tone(hue + turn, saturation * 0.75, min(value * 1.35, 0.95)),
-    ]
+    dark = tone(hue - turn, saturation * 1.1, value * 0.55)
+    light = tone(hue + turn, saturation * 0.75, min(value * 1.35, 0.95))
+    return [dark, tone(hue, saturation, value), light]
 
 
 class Nodes:
@@ -34,8 +29,7 @@ class Nodes:
 
     def __init__(self, name: str) -> None:
         self.material = bpy.data.materials.new(name)
-        self.material.use_nodes = True
-        self.tree = self.material.node_tree
+        self.material.use_nodes, self.tree = True, self.material.node_tree
         self.shader = self.tree.nodes["Principled BSDF"].inputs
 
     def add(self, kind, inputs=None, **settings):
@@ -63,13 +57,19 @@ class Nodes:
         return outputs[0]
 
     def mix(self, factor, first, second, blend="MIX"):
-        inputs = {0: factor, 6: first, 7: second}
-        return self.add("Mix", inputs, data_type="RGBA", blend_type=blend)[2]
+        colors = {0: factor, 6: first, 7: second}
+        return self.add("Mix", colors, data_type="RGBA", blend_type=blend)[2]
 
     def noise(self, where, scale, detail=2.0):
         vector = self.add("Mapping", {"Vector": where, "Scale": scale})[0]
         inputs = {"Vector": vector, "Scale": 1.0, "Detail": detail, "Roughness": 0.6}
         return self.add("TexNoise", inputs)[0]
+
+    def finish(self, height, bump, distance, values):
+        inputs = {"Height": height, "Strength": min(bump, 1.0), "Distance": distance}
+        for name, value in (values | {"Normal": self.add("Bump", inputs)[0]}).items():
+            self.set(self.shader[name], value)
+        return self.material
 
 
 def surface(
@@ -95,11 +95,10 @@ def surface(
 ) -> bpy.types.Material:
     """Return a material: shades of a colour in patches, with what lies along the flow of a shape.
 
-    ``around`` and ``along`` count the fibres, ``bands`` the bands across them, ``contrast`` says
-    how dark the gaps are; ``tip`` and ``edge`` are the brightness of the tip and of the rims as a
-    share of ``value`` (0: as the rest), ``cap`` is the share of the length in a silver cap,
-    ``mottled`` how much darker and sharper the patches are, ``variety`` the difference in
-    brightness between objects.
+    ``around`` and ``along`` count the fibres, ``bands`` what crosses them, ``contrast`` darkens
+    the gaps; ``tip`` and ``edge`` are the brightness of tip and rims as a share of ``value`` (0:
+    as the rest), ``cap`` the share of the length in a metal cap, ``mottled`` darkens and sharpens
+    the patches, ``variety`` is the difference in brightness between objects.
     """
     n = Nodes("surface")
     chance = n.add("ObjectInfo")["Random"]
@@ -130,20 +129,16 @@ def surface(
         bare = n.ramp(length, STEP, cap, cap + 0.01)
         color = n.mix(bare, tone(*rng.choice(METALS)), color)
         metallic = n.add("Math", {0: 1.0, 1: bare}, operation="SUBTRACT")[0]
-    inputs = {"Height": height, "Strength": min(bump, 1.0), "Distance": 0.015}
-    values = {"Base Color": color, "Normal": n.add("Bump", inputs)[0], "Roughness": rough}
-    values |= {"Metallic": metallic, "Subsurface Weight": soft, "Subsurface Scale": 0.02}
-    for name, wanted in values.items():
-        n.set(n.shader[name], wanted)
-    return n.material
+    values = {"Base Color": color, "Roughness": rough, "Metallic": metallic}
+    values |= {"Subsurface Weight": soft, "Subsurface Scale": 0.02}
+    return n.finish(height, bump, 0.015, values)
 
 
 def plain(rng: random.Random, metal: bool = False) -> bpy.types.Material:
     """Return a smooth surface of any colour, or of a metal."""
     color = (rng.random(), rng.uniform(0, 0.8) ** 2, rng.uniform(0.05, 0.95))
     color = rng.choice(METALS) if metal else color
-    rough = rng.uniform(0.15, 0.5)
-    return surface(rng, *color, bump=0.02, rough=rough, metallic=float(metal), variety=0.1)
+    return surface(rng, *color, bump=0.02, rough=rng.uniform(0.15, 0.5), metallic=float(metal))
 
 
 def ground(rng: random.Random) -> bpy.types.Material:
@@ -159,7 +154,6 @@ def ground(rng: random.Random) -> bpy.types.Material:
     joints |= {"Mortar": (0.1,) * 3 + (1,), "Color1": WHITE, "Color2": (0.7,) * 3 + (1,)}
     if kind == "paper":
         color = tone(hue, rng.uniform(0, 0.06), rng.uniform(0.75, 0.97))
-        color = n.ramp(n.noise(place, (0.7,) * 3), [color, tone(hue, 0.05, 0.8)], 0.2, 0.9)
     elif kind == "cloth":
         height = n.noise(place, (rng.uniform(0.6, 2.5),) * 3)
         weave = n.add("TexMagic", {"Vector": place, "Scale": rng.uniform(40, 90)})[1]
@@ -184,8 +178,4 @@ def ground(rng: random.Random) -> bpy.types.Material:
         distance = n.add("TexVoronoi", cells, feature=rng.choice(["F1", "DISTANCE_TO_EDGE"]))
         other = tone(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.1, 0.9))
         color = n.ramp(distance["Distance"], [color, other], 0.2, 0.2 + rng.uniform(0.01, 0.3))
-    n.set(n.shader["Base Color"], color)
-    inputs = {"Height": height, "Strength": bump, "Distance": 0.2}
-    n.set(n.shader["Normal"], n.add("Bump", inputs)[0])
-    n.set(n.shader["Roughness"], rough)
-    return n.material
+    return n.finish(height, bump, 0.2, {"Base Color": color, "Roughness": rough})

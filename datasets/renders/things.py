@@ -15,12 +15,7 @@ from .stage import Stage
 from .surfaces import surface
 
 THINGS = tomllib.loads(Path(__file__).with_name("things.toml").read_text("utf-8"))
-COUNTS = {
-    "heap": (25, 45, 70, 110),
-    "stack": (12, 25, 45),
-    "rows": (3, 6, 8, 12),
-    "few": (1, 1, 2, 3),
-}
+COUNTS = {"heap": (25, 45, 70, 110), "stack": (12, 25, 45), "rows": (3, 6, 12), "few": (1, 1, 2, 3)}
 
 
 def build(stage: Stage, rng: random.Random, name: str) -> str:
@@ -31,12 +26,9 @@ def build(stage: Stage, rng: random.Random, name: str) -> str:
     if "made" in variant.get("shape", {}):
         parts["shape"] = variant["shape"]  # of another function: its arguments alone
     shape, look = ({key: draw(rng, part[key]) for key in part} for part in parts.values())
-    ways = variant.get("ways", thing.get("ways", ["few"]))
-    way = rng.choice(ways)
-    vary = shape.pop("vary", 0.12)
-    made = shape.pop("made")
-    make = getattr(shapes, made)
-    meshes = [make(rng, **jitter(rng, shape, vary)) for _ in range(6)]
+    way = rng.choice(variant.get("ways", thing["ways"]))
+    vary, made = shape.pop("vary", 0.12), shape.pop("made")
+    meshes = [getattr(shapes, made)(rng, **jitter(rng, shape, vary)) for _ in range(6)]
     materials = [surface(rng, **jitter(rng, look, 0.08)) for _ in range(3)]
     arrange(stage, rng, way, meshes, materials, math.pi / 2 if made == "swept" else 0.0)
     return ", ".join(filter(None, (variant.get("name"), way)))
@@ -44,7 +36,7 @@ def build(stage: Stage, rng: random.Random, name: str) -> str:
 
 def draw(rng: random.Random, value):
     """Draw a value from a range or a choice; what is no list is returned as it is."""
-    if not isinstance(value, list) or isinstance(value[0], list):
+    if not isinstance(value, list):
         return value
     if len(value) == 2 and all(isinstance(part, float) for part in value):
         return rng.uniform(*value)
@@ -53,10 +45,8 @@ def draw(rng: random.Random, value):
 
 def jitter(rng: random.Random, drawn: dict, share: float) -> dict:
     """Return drawn values in which floats differ by a share: no two pieces are alike."""
-    return {
-        key: value * rng.uniform(1 - share, 1 + share) if isinstance(value, float) else value
-        for key, value in drawn.items()
-    }
+    floats = {key: value for key, value in drawn.items() if isinstance(value, float)}
+    return drawn | {key: floats[key] * rng.uniform(1 - share, 1 + share) for key in floats}
 
 
 def arrange(
@@ -69,23 +59,17 @@ def arrange(
     elif way == "stack":
         stage.heap(meshes, materials, count, rng.uniform(0.3, 0.6), aligned=True)
     elif way == "bowl":
-        radius, height = rng.uniform(1, 1.6), rng.uniform(0.4, 1.3)
-        count = round(25 * radius**2)
-        stage.heap(meshes, materials, count, 0.7 * radius, [stage.bowl(radius, height)])
+        radius = rng.uniform(1, 1.6)
+        bowl = stage.bowl(radius, rng.uniform(0.4, 1.3))
+        stage.heap(meshes, materials, round(25 * radius**2), 0.7 * radius, [bowl])
     else:
         columns = math.ceil(math.sqrt(count * rng.uniform(0.8, 2.5)))
-        gap = rng.uniform(0.7, 1.2) if way in ("rows", "upside") else rng.uniform(0.5, 0.9)
+        gap, rolls = rng.uniform(0.6, 1.1), {"rows": flat, "stand": 0.0, "upside": math.pi}
         for number in range(count):
             place = [gap * (at + rng.gauss(0, 0.1)) for at in divmod(number, columns)]
-            mesh, material = rng.choice(meshes), rng.choice(materials)
-            size = rng.uniform(0.6, 1.1)
-            if way == "stand":
-                stage.stand(mesh, material, place, size)
-            elif way == "rows":
-                turn = (rng.choice([0, 0, math.pi]) + flat, 0, rng.gauss(0, 0.25))
-                stage.rest(stage.put(mesh, material, (*place, 0), turn, size))
-            elif way == "upside":
-                turn = (math.pi + rng.gauss(0, 0.3), rng.gauss(0, 0.3), 0)
+            mesh, material, size = rng.choice(meshes), rng.choice(materials), rng.uniform(0.6, 1.1)
+            if way in rolls:
+                turn = (rolls[way], rng.gauss(0, 0.1), rng.gauss(0, 0.4))
                 stage.rest(stage.put(mesh, material, (*place, 0), turn, size))
             else:
                 stage.lie(mesh, material, place, size)
