@@ -40,7 +40,7 @@ def main() -> None:
                     place = path.relative_to(options.output)
                     writer.writerow((place, label, kind, subtype, f"render#{name}", seed))
                     file.flush()
-    cv2.imwrite(str(options.output / "sheet.jpg"), sheet(made), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(options.output / "sheet.jpg"), sheet(made), [cv2.IMWRITE_JPEG_QUALITY, 60])
     print(f"Wrote {len(made)} images and {manifest}")
 
 
@@ -54,7 +54,7 @@ def render(name: str, seed: int, path: Path, samples: int = 5) -> str:
     return subtype
 
 
-def sheet(paths: list[Path], columns: int = 12, side: int = 132) -> np.ndarray:
+def sheet(paths: list[Path], columns: int = 12, side: int = 110) -> np.ndarray:
     """Return a contact sheet of the middle squares of at most 96 images (uint8 BGR)."""
     tiles = []
     for path in paths[:: -(-len(paths) // 96)]:
