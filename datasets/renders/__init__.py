@@ -1,0 +1,1 @@
+"""Renderings of scarce products, and of what looks like them: ``python -m datasets.renders``."""
