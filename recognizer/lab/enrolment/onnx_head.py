@@ -13,27 +13,20 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-_MIN_OPSET = 18  # Resize of some axes
+_MIN_OPSET = 18
 _GROWN = ("scores", "maps")
 _NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odds are finite
 
 
-# The maps of a cascade's stages may differ in size: new ones take that of the others, and keep
-# their means.
 _GRAPH = """
-head (float[N, C, h, w] features, float[N, L] old_scores, float[N, L, H, W] old_maps)
-    => (float[N, M] scores, float[N, M, H, W] maps) {{
+head (float[N, C, h, w] features, float[N, L] old_scores, float[N, L, h, w] old_maps)
+    => (float[N, M] scores, float[N, M, h, w] maps) {{
     own_maps = Conv (features, weight, bias)
     pooled = GlobalAveragePool (own_maps)
     own_scores = Flatten <axis = 1> (pooled)
     scores = Concat <axis = 1> (old_scores, own_scores)
-    size = Shape <start = 2> (old_maps)
-    resized = Resize <mode = "linear", axes = [2, 3]> (own_maps, , , size)
-    mean = GlobalAveragePool (resized)
-    change = Sub (pooled, mean)
-    moved = Add (resized, change)
     {odds}
-    maps = Concat <axis = 1> (odds, moved)
+    maps = Concat <axis = 1> (odds, own_maps)
 }}
 """
 _SAME = "odds = Identity (old_maps)"
