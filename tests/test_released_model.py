@@ -1,7 +1,6 @@
 """The released bundle: whole, honest about itself, and the same as when it was released."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -66,9 +65,8 @@ def test_its_card_has_the_figures_of_its_description(released):
 
 
 def test_its_scores_reach_the_priority_of_a_small_platform(released):
-    card = (released.bundle.path / "MODEL_CARD.md").read_text()
-    bins = re.findall(r"^\| ([\d.]+) to [\d.]+ \| [1-9]\d* \(", card, re.MULTILINE)
-    assert Policy.load("small-platform").default.priority.value <= float(bins[-1])
+    strict = released.bundle.any_product_thresholds[0.001]
+    assert strict <= Policy.load("small-platform").default.priority.value
 
 
 def test_plain_paper_is_clear(released):

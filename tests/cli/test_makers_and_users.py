@@ -19,7 +19,7 @@ PRODUCTS = ("rhino_horn", "seahorse")  # that are enrolled, one after the other
 @pytest.fixture(scope="module", autouse=True)
 def _few_negatives_are_enough() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recognizer.lab.enrolment.negatives.MIN_NEGATIVES", 3)
+        patch.setattr("recognizer.lab.enrolment.enroll.MIN_NEGATIVES", 3)
         yield
 
 

@@ -137,7 +137,6 @@ def test_another_recipe_or_other_photos_do_not_go_on(trained, split, tmp_path):
     ("changes", "words"),
     [
         ({"backbone": "resnet999"}, "Unknown model"),
-        ({"backbone": "resnet18", "weights": "imagenet"}, "supported: .* tf_efficientnet_lite0"),
         ({"folds": "x"}, "folds = 'x': no such table; give a number"),
         ({"weights": "lost.safetensors"}, "No such file"),
         ({"weights": "wildlife-v7"}, "or the path of a safetensors file"),

@@ -55,7 +55,7 @@ def test_a_released_bundle_gives_its_weights():
     size = recipe["input_size"]
     own = {key: recipe[key] for key in ("backbone", "pooling")}
     config = small_config(weights=given, input_size=size, **own)
-    assert len(read_parent(config).tensors[LEARNED]) == bundle.training.photos
+    assert len(read_parent(config).tensors[LEARNED]) >= bundle.training.photos
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
     files = sorted(SAMPLES.glob("*.jpg"))[:3]
     assert files
