@@ -169,10 +169,7 @@ def doctor_command(
 
 def versions() -> dict[str, str]:
     """Return the version of each package, or why it cannot be imported."""
-    versions = {
-        "recognizer": __version__,
-        "python": platform.python_version(),
-    }
+    versions = {"recognizer": __version__, "python": platform.python_version()}
     for name, module in _MODULES.items():
         try:
             versions[name] = importlib.import_module(module).__version__

@@ -1,4 +1,4 @@
-"""Options and arguments, each declared once (a test walks all); JSON, extras."""
+"""Options and arguments, each declared once; JSON, extras."""
 
 import importlib.util
 import json
@@ -13,9 +13,7 @@ from recognizer.errors import MissingExtraError
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, Argument(metavar="SCAN", help=_SCAN)]
-_SCAN_OPTION = Option("--scan", "-s", metavar="SCAN", help=_SCAN)
-ScanOption = Annotated[Path, _SCAN_OPTION]
-OptionalScanOption = Annotated[Path | None, _SCAN_OPTION]
+ScanOption = Annotated[Path, Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
 OutcomesOption = Annotated[
     Path | None, Option(metavar="FILE", help="The file of outcomes.", show_default="the scan's own")
 ]

@@ -17,7 +17,7 @@ from recognizer.desk.cards import ENVIRONMENT
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
 from recognizer.engine import Recognizer
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
@@ -87,10 +87,8 @@ def write_case(
     ``officer`` are those of the case, ``made_with`` the versions of software. Returns the case
     digest, and the sources of missing images with reasons.
     """
-    try:
-        import bagit  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("bagit", "desk") from error
+    import bagit  # noqa: PLC0415 - an extra
+
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
     bundle = recognizer.bundle
     made_by = {(row.model.digest, row.preprocessing) for row in rows}

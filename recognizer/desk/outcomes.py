@@ -107,9 +107,7 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        values = self.to_json()
-        line = msgspec.json.encode(values)  # many times as fast, the same but for other letters
-        return (line if line.isascii() else _encode(values).encode()) + b"\n"
+        return _encode(self.to_json()).encode() + b"\n"
 
     @classmethod
     def from_json(cls, values: object) -> Self:

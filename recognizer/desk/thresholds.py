@@ -66,7 +66,7 @@ def measure_reviewed(
     ``decisions`` are outcomes by the digests of images. ``images_per_day`` is by default the number
     of distinct images of the scan; ``ignore`` are the labels that the policy ignores.
     """
-    families = _family_members(bundle, ignore)
+    families = [[m for m in family.members if m not in ignore] for family in bundle.families]
     drawn, audited = Counter[float](), Counter[float]()
     kept: list[tuple[float, bool, bool, float | None]] = []
     scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
@@ -81,7 +81,8 @@ def measure_reviewed(
         for probability in draws[:1]:
             drawn[probability] += 1
             audited[probability] += outcome is not None
-        score = _highest_score(rows[0].scores or {}, families)
+        of_image = rows[0].scores or {}  # the highest probability of any family counts
+        score = 1 - min(math.prod(1 - of_image[name] for name in names) for names in families)
         weight = (1.0 if leads else next(iter(draws), None)) if outcome else None
         if weight is not None:
             floor = min([floor, *([lead.threshold for lead in leads] or [score])])
@@ -128,8 +129,11 @@ def measure_reviewed(
             and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
         )
 
-    limits = GRID
-    steps = [measured(one, scores > one) for one in limits if is_supported(one, scores > one)]
+    steps = [
+        measured(threshold, over)
+        for threshold in GRID
+        if is_supported(threshold, over := scores > threshold)
+    ]
     caveats = []
     if not sample.any():
         caveats.append(
@@ -157,16 +161,6 @@ def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
     low = found.low / (found.low + other.high) if found.low else 0.0
     high = found.high / (found.high + other.low) if found.high else 0.0
     return Estimate(found.value / both, low, high)
-
-
-def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:
-    members = {f.name: [m for m in f.members if m not in ignore] for f in bundle.families}
-    return {name: labels for name, labels in members.items() if labels}
-
-
-def _highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
-    """Return the highest probability of any member of a family, from those of labels."""
-    return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
 
 
 # --- choosing -------------------------------------------------------------------------------------

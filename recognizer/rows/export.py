@@ -4,8 +4,7 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,18 +66,15 @@ _LISTINGS = RecordKind(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
+class OutcomeRecord(dict[str, Any]):
     """An outcome with its id, and the perceptual hash of its image, by which others match it."""
 
-    values: dict[str, Any]
-
     def to_json_line(self) -> bytes:
-        return json.dumps(self.values, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(self, separators=(",", ":")).encode() + b"\n"
 
 
 _STORED = ("id", "time", "reviewer", "judgement", "occasion", "sha256", "listing", "label", "note")
-OUTCOMES = RecordKind("outcomes", (*_STORED, "origin", "withdraws", "phash"), attrgetter("values"))
+OUTCOMES = RecordKind("outcomes", (*_STORED, "origin", "withdraws", "phash"), dict)
 _SELECT_OUTCOMES = f"""
 SELECT {", ".join(_STORED)}, nullif(origin, ''), withdraws, (SELECT phash FROM image
   WHERE image.sha256 = outcome.sha256 AND phash IS NOT NULL LIMIT 1) FROM outcome ORDER BY number
@@ -88,7 +84,7 @@ SELECT {", ".join(_STORED)}, nullif(origin, ''), withdraws, (SELECT phash FROM i
 def outcome_records(file: ScanFile) -> Iterator[OutcomeRecord]:
     """Yield the outcomes of a scan, in the order of their arrival."""
     for record in file.stream(_SELECT_OUTCOMES):
-        yield OutcomeRecord(dict(zip(OUTCOMES.columns, record, strict=True)))
+        yield OutcomeRecord(zip(OUTCOMES.columns, record, strict=True))
 
 
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:

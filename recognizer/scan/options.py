@@ -3,9 +3,8 @@
 import math
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
@@ -55,10 +54,6 @@ class ScanOptions:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
         if self.memory_limit and sys.platform != "linux":
             raise UsageError("a memory limit for workers needs Linux")
-
-    def with_settings_of(self, file: ScanFile) -> Self:
-        """Return the options with what the file of an earlier scan remembers."""
-        return replace(self, allow_hosts=self.allow_hosts | allowed_hosts(file))
 
     def remember(self, file: ScanFile) -> None:
         """Store in a scan's file what later scans and the desk need to read the same images."""

@@ -16,7 +16,7 @@ from recognizer.rows.records import to_json
 from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.items import Columns, Item, Skipped
-from recognizer.scan.options import ScanOptions, WorkerPayload
+from recognizer.scan.options import ScanOptions, WorkerPayload, allowed_hosts
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult, file_state
 
@@ -49,7 +49,7 @@ def scan(
     options, rate = options or ScanOptions(), file.setting("audit_rate")
     if options.audit is None and rate:  # as before
         options = replace(options, audit=AuditSample(rate=float(rate), products=bundle.products))
-    options = options.with_settings_of(file)
+    options = replace(options, allow_hosts=options.allow_hosts | allowed_hosts(file))
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
     run = _ScanRun(items, payload, file, on_rows)
     pool = WorkerPool(payload)
@@ -112,19 +112,16 @@ class _ScanRun:
         for result in done:
             key, columns = self.under_way.pop(result.index)
             is_new, earlier = result.new is not None, self._earlier(result, key)
-            if result.new is not None and earlier is None:
-                row = result.new.row
-                new.append(result.new)
-            elif earlier is not None:
+            if earlier is not None:
                 image, before = earlier
                 row = self._as_now(before, columns)
                 if row is not before:
                     changed.append((image, row))
                 if result.file_state is not None:
                     states.append((image, result.file_state))
-            row = (
-                row if result.new is None else result.new.row
-            )  # a failure counts as such, even if kept
+            if result.new is not None:
+                row = result.new.row  # a failure counts as such, even if an earlier row is kept
+                new += [result.new] if earlier is None else []
             rows.append((result.index, row))
             self.summary.add(row, is_new=is_new, is_kept=is_new and earlier is not None)
         self.file.append(new, changed, states)
