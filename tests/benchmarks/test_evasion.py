@@ -66,15 +66,6 @@ def test_the_hidden_frame_is_shown_longest(kind):
     assert times[1] > 100 * sum(times[:1] + times[2:])
 
 
-def test_the_scaling_attack_changes_one_line_in_three():
-    made = _shown(tricks.scaling(PHOTO, _material())).astype(int)
-    assert sorted(made.shape) == [3, 2 * 64 - 1, 3 * 64]
-    plain = cv2.resize(PHOTO, made.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    changed = np.abs(made - plain).max(axis=(0, 2))
-    assert changed[1::3].max() > 40
-    assert max(changed[0::3].max(), changed[2::3].max()) <= 1
-
-
 def test_the_picture_is_that_of_the_forms():
     assert Image.open(io.BytesIO(draw_picture())).size == Image.open(PICTURES / "evasion.jpg").size
 

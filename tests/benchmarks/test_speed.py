@@ -2,23 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from benchmarks import service, speed
-from benchmarks.speed import BYTES_PER_PIXEL, SAMPLES, main, make_groups, make_photos, scan_seconds
+from benchmarks.speed import SAMPLES, main, make_groups, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
-
-
-def test_photos_are_as_large_as_photos_are(tmp_path):
-    samples = sorted(SAMPLES.glob("*.jpg"))
-    made, again = (make_photos(tmp_path / name, samples, (400, 300), 4) for name in "ab")
-    assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
-    assert len({path.read_bytes() for path in made}) == 4
-    for path in made:
-        with Image.open(path) as image:
-            assert (image.size, image.format) == ((400, 300), "JPEG")
-        assert 1 <= path.stat().st_size / (BYTES_PER_PIXEL * 400 * 300) < 2
 
 
 def test_a_marketplace_has_few_products_and_no_test_photos(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """Rules that the options of all verbs keep."""
 
 import shlex
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,20 +8,6 @@ import pytest
 
 from recognizer.commands import EXAMPLES, VERBS, load_verb
 from tests.conftest import refuse, run_python, succeed
-
-OWN_WORDS = {
-    "--output": "what is written there",
-    "--model": "the released one, or that which made the rows",
-    "--allow-host": "from which images are read, or under which browsers reach the desk",
-    "--label": "of what is added, or of what is listed",
-    "--top": "of what",
-    "--precision": "of a file's numbers, or of leads",
-    "--by": "by whom, or by what",
-    "--split": "which there are",
-    "--prevalence": "of families, too, or of all products",
-    "--seed": "instead of that of a recipe",
-}
-"""Options whose help differs from verb to verb, and in what."""
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -37,15 +22,6 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(commands())
-
-
-def given_options() -> Iterator[tuple[str, str, Any]]:
-    """The verb, the long name and the parameter of every option."""
-    for verb, command in COMMANDS.items():
-        for parameter in command.params:
-            if parameter.param_type_name == "option" and "--help" not in parameter.opts:
-                (long,) = [name for name in parameter.opts if name.startswith("--")]
-                yield verb, long, parameter
 
 
 HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "simplejpeg", "msgspec", "sqlite3", "jinja2", "rich")
@@ -70,16 +46,6 @@ def test_words_of_a_command_are_not_rewritten(tmp_path):
     for words in (("--bundle", "nowhere"), ("--bundle=nowhere",), ("-b", "nowhere")):
         assert "No such option" in refuse("policy", "strict", *words).stderr
     assert "-b: no such file or folder" in refuse("scan", "-o", tmp_path / "a", "--", "-b").stderr
-
-
-def test_an_option_means_the_same_everywhere():
-    helps: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
-    for verb, long, parameter in given_options():
-        assert parameter.help, (verb, long)
-        helps[long].setdefault(parameter.help, []).append(verb)
-    several = {long: found for long, found in helps.items() if len(found) > 1}
-    assert {long: found for long, found in several.items() if long not in OWN_WORDS} == {}
-    assert [verb for verb, command in COMMANDS.items() if not command.help] == []
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

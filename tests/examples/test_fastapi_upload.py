@@ -1,8 +1,11 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,22 @@ import httpx
 import pytest
 
 from examples import fastapi_upload
-from tests.conftest import run_python
-from tests.examples.load import ROOT, UPLOADS, running, uploads_of
+from tests.conftest import encoded, picture, run_python
+from tests.docs.blocks import ROOT
+from tests.pictures import png
 from tests.serving import serving
+
+RED = encoded(picture("red"))
+UPLOADS = {
+    "red": (RED, "review|priority"),
+    "green": (encoded(picture("green"), "PNG"), "clear"),
+    "empty": (b"", "unscored"),
+    "text": (b"<html>not a photo</html>", "unscored"),
+    "truncated": (RED[:300], "unscored"),
+    "garbage": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 8, "unscored"),
+    "bomb": (png(9500, 9500, bytes(64)), "unscored"),
+}
+"""Name -> bytes, and the decision that they must get."""
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +47,18 @@ def service(tiny_bundle: Path) -> Iterator[httpx.Client]:
 
 
 def test_64_clients_get_an_answer_to_each_upload(service):
-    def send(photo: bytes) -> str:
+    def send(name: str) -> str:
         while True:
-            answer = service.post("/photos", content=photo)
+            answer = service.post("/photos", content=UPLOADS[name][0])
             if answer.status_code != 503:
                 assert answer.status_code == 200
                 return str(answer.json()["decision"])
             time.sleep(0.05)
 
-    for name, decision in uploads_of(send):
-        assert re.fullmatch(UPLOADS[name][1], decision), name
+    names = [*UPLOADS] * 43
+    with ThreadPoolExecutor(64) as threads:
+        for name, decision in zip(names, threads.map(send, names), strict=True):
+            assert re.fullmatch(UPLOADS[name][1], decision), name
 
 
 def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service):
@@ -63,9 +81,6 @@ def form(*parts: tuple[str, bytes]) -> bytes:
     head = b'--xyz\r\nContent-Disposition: form-data; name="%b"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = b"".join(head % name.encode() + content + b"\r\n" for name, content in parts)
     return body + b"--xyz--\r\n"
-
-
-RED = UPLOADS["red"][0]
 
 
 @pytest.mark.parametrize(
@@ -104,12 +119,12 @@ def test_web_workers_share_processes_and_metrics(tiny_bundle, tmp_path_factory, 
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
     program = "from examples.fastapi_upload import PROCESSES; print(PROCESSES)"
-    env = {**os.environ, "PROCESSES": "6", "PYTHONPATH": str(ROOT)}
-    assert run_python("-c", program, env=env).stdout == "3\n"
+    env = {**os.environ, "BUNDLE": str(tiny_bundle), "PROCESSES": "4", "PYTHONPATH": str(ROOT)}
+    assert run_python("-c", program, env=env).stdout == "2\n"
     transport = httpx.HTTPTransport(
         uds=f"{folder}/socket", limits=httpx.Limits(max_keepalive_connections=0)
     )
-    command = ["-m", "uvicorn", "examples.fastapi_upload:app", "--uds", f"{folder}/socket"]
+    command = [sys.executable, "-m", "uvicorn", "examples.fastapi_upload:app"]
     with httpx.Client(transport=transport, base_url="http://service", timeout=600) as client:
 
         def metrics() -> str:
@@ -117,8 +132,14 @@ def test_web_workers_share_processes_and_metrics(tiny_bundle, tmp_path_factory, 
                 return client.get("/metrics").text
             return ""
 
-        with running(command, tiny_bundle, lambda: bool(metrics())):
-            for _ in range(20):
-                assert client.post("/photos", content=UPLOADS["empty"][0]).status_code == 200
-            for _ in range(8):  # of either
-                assert 'photos_total{decision="unscored",reason="empty"} 20.0' in metrics()
+        with subprocess.Popen([*command, "--uds", f"{folder}/socket"], cwd=ROOT, env=env) as web:
+            try:
+                while not metrics():
+                    assert web.poll() is None, "the service has ended"
+                    time.sleep(0.1)
+                for _ in range(20):
+                    assert client.post("/photos", content=UPLOADS["empty"][0]).status_code == 200
+                for _ in range(8):  # of either
+                    assert 'photos_total{decision="unscored",reason="empty"} 20.0' in metrics()
+            finally:
+                web.terminate()

@@ -20,7 +20,7 @@ from recognizer.scan import Item
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture, read_rows, run_python
-from tests.examples.load import ROOT
+from tests.docs.blocks import ROOT
 
 RED, GREEN = encoded(picture("red")), encoded(picture("green"))
 LIMITS = Limits(max_bytes=20_000)

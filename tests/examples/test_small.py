@@ -5,7 +5,7 @@ import pytest
 from examples.nearest import nearest
 from tests.conftest import encoded, picture, run_python, succeed
 from tests.desk.outcomes import outcome, store
-from tests.examples.load import ROOT
+from tests.docs.blocks import ROOT
 from tests.rows.rows import FAR, HASH, bare_row, digest, write_scan
 
 

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ def model(version: int) -> ModelReference:
     return ModelReference(name="tiny", version=version, digest=f"{version}" * 64)
 
 
-def row(source: str, time: int = 0, zone: int = 0, **others: Any) -> Row:
-    at = datetime(2026, 1, 1, time // 60, time % 60, tzinfo=timezone(timedelta(hours=zone)))
+def row(source: str, time: int = 0, **others: Any) -> Row:
+    at = datetime(2026, 1, 1, 0, time, tzinfo=UTC)
     return replace(bare_row(source, 0.1, "clear", model=model(1), time=at), **others)
 
 
@@ -45,22 +45,6 @@ MakeScan = Callable[..., Path]
 @pytest.fixture
 def scan(tmp_path: Path) -> MakeScan:
     return lambda name, *rows: write_scan(tmp_path / name, rows)
-
-
-@pytest.mark.parametrize(
-    ("scans", "details"),
-    [
-        ([[row("a", 5, detail="1")], [row("a", 5, detail="2")]], ["2"]),  # a tie: the last named
-        ([[row("a", 60, 1, detail="1")], [row("a", 0, detail="2")]], ["2"]),  # in UTC, a tie too
-        ([[row("a", 61, 1, detail="1")], [row("a", 0, detail="2")]], ["1"]),
-        ([[row("a", item={"id": 1})], [row("a", item={"id": 2})], [row("a")]], [None] * 3),
-        ([[], [row("a")]], [None]),
-    ],
-)
-def test_which_rows_are_kept(scan, scans, details):
-    output, found = merged(*[scan(str(number), *rows) for number, rows in enumerate(scans)])
-    assert [row.detail for row in read_scan(output)] == details
-    assert found.rows + found.superseded == sum(map(len, scans))
 
 
 ROWS = st.lists(
@@ -138,14 +122,6 @@ def test_the_thumbnail_is_that_of_the_row(scan):
         assert file.select(
             "SELECT source, jpeg FROM thumbnail JOIN image ON image = image.id ORDER BY 1"
         ) == [("a", b"\x04"), ("b", b"\x02")]
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_failure_to_read_replaces_no_scored_row(scan, *, turned):
-    unread = bare_row("a", 0, "unscored", model=model(1), time=row("a", 9).time)
-    paths = [scan("1", row("a", 1)), scan("2", unread)]
-    output, _ = merged(*(paths[::-1] if turned else paths))
-    assert read_scan(output) == [row("a", 1)]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,13 @@ import importlib.util
 import re
 import shutil
 import sqlite3
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recognizer.policy.values import CandidateKind
-from recognizer.rows import Listing, ScanFile, write_listings, write_rows
+from recognizer.rows import ScanFile, write_rows
 from tests.rows.rows import HASH, bare_row, lead, write_scan
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
@@ -43,28 +42,6 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with ScanFile(path) as file:
         write_rows(file, tmp_path / "rows.jsonl")
     return path
-
-
-def test_the_page_names_what_there_is(scan):
-    """All tables, all keys of listings, and which of these CSV has in columns."""
-    text = PAGE.read_text(encoding="utf-8")
-    tables, keys = (
-        re.findall("`([a-z_0-9]+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)))
-        for part in (
-            text.split("| table | holds |")[1].split("\n\n")[0],
-            text.split("### Listings")[1],
-        )
-    )
-    with ScanFile(scan) as file:
-        schema = file.select(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        )
-        write_listings(file, scan.with_name("l.csv"))
-    assert sorted(tables) == sorted(name for (name,) in schema)
-    assert keys == [key.name for key in fields(Listing)]
-    (columns,) = re.findall("^In CSV, (`products`.*?)[.]\n", text, re.MULTILINE | re.DOTALL)
-    header = scan.with_name("l.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
-    assert {*re.findall("`([a-z_]+)`", columns)} == {*keys} ^ {*header}
 
 
 def test_sql(scan):

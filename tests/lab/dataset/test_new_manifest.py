@@ -123,6 +123,8 @@ def test_hostile_names_end_in_words(photos, tmp_path):
     assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr
     assert "\x1b" not in done.output
     assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_data([tmp_path / "data"])}
+    again = refuse("dataset", "split", photos, "-o", tmp_path / "data")
+    assert "exists already, and runs may rest on it" in again.stderr
 
 
 def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path):
@@ -160,19 +162,6 @@ def test_labels_are_renamed_left_out_and_written_as_labels_are(photos):
     assert "The label 'bone' is left out (20 photos)" in made.notes
     with pytest.raises(DatasetError, match=r"unknown label 'elfenbien' .did you mean elfenbein"):
         make(photos, renamed={"elfenbien": "wood"})
-
-
-def test_the_command_explains_itself(photos, tmp_path):
-    (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
-    done = invoke("dataset", "split", photos, "-o", tmp_path / "data", code=ExitCode.SOME_FAILED)
-    assert "broken.jpg" in done.stderr
-    assert "Layout: a folder for each label\n" in done.stdout
-    assert "60 photos" in done.stdout
-    assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
-    assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
-    assert "Warning: perhaps a crop or a copy (cosine 0.9" in done.stdout  # blobs are all alike
-    again = refuse("dataset", "split", photos, "-o", tmp_path / "data")
-    assert "exists already, and runs may rest on it" in again.stderr
 
 
 @pytest.mark.parametrize(

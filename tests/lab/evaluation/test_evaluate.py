@@ -146,13 +146,6 @@ def test_mistakes_are_named(tiny_bundle, data, options):
     assert len(output.strip().splitlines()) <= 2
 
 
-def test_photos_are_scored_at_one_quality(tiny_bundle, data):
-    shown = " ".join(run(tiny_bundle, "--data", data).split())
-    assert re.search(r"ivory_worked 5 \(2\) 0\.9\d\d \(says little\)", shown)
-    assert re.search(r"any product 5 \(2\) 4: 80\.0 % \(.*\) 50\.0 % 4", shown)
-    assert "scored at a short side of at most 264 pixels, JPEG quality 80" in shown
-
-
 def test_against_itself_nothing_differs(tiny_bundle, data):
     pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
     families = pairs["families"]
