@@ -173,9 +173,6 @@ def load_bench(options: argparse.Namespace) -> Bench:
     return Bench(recognizer, photos, options.photos, options.negatives)
 
 
-# --- what comes of it -----------------------------------------------------------------------------
-
-
 def figures(outcomes: Sequence[Outcome], bench: Bench) -> dict[str, Any]:
     """Return the figures of some forms together, ready for JSON."""
     photos = [photo for outcome in outcomes for photo in bench.products[: len(outcome.stayed)]]
@@ -270,9 +267,6 @@ def below_aims(found: dict[str, Any]) -> Iterator[str]:
         below = [f"{n} {share}" for n, share in shares.items() if share < AIMS.get(group, 0)]
         if below:
             yield f"- aim {AIMS[group]}: {'; '.join(below)}"
-
-
-# --- the picture ----------------------------------------------------------------------------------
 
 
 def draw_picture() -> bytes:

@@ -90,9 +90,6 @@ def _page(height: int, width: int, color: int | tuple[int, int, int] = 255) -> R
     return np.full((height, width, 3), color, np.uint8)
 
 
-# --- a picture in a picture -----------------------------------------------------------------------
-
-
 def collage(columns: int, rows: int, image: RGB, material: Material) -> RGB:
     """Place the photo among others of its size, with a narrow white gutter or none."""
     height, width = image.shape[:2]
@@ -183,9 +180,6 @@ def _aslant(image: RGB, material: Material, most: float, ground: tuple[int, int,
     return _rgb(cv2.warpPerspective(image, matrix, (width, height), borderValue=ground))
 
 
-# --- turned ---------------------------------------------------------------------------------------
-
-
 def turned(quarters: int, image: RGB, _: Material) -> RGB:
     return np.ascontiguousarray(np.rot90(image, quarters))
 
@@ -197,9 +191,6 @@ def askew(image: RGB, _: Material) -> RGB:
     )
 
 
-# --- color ---------------------------------------------------------------------------------------
-
-
 def hue(degrees: int, image: RGB, _: Material) -> RGB:
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     hsv[..., 0] += np.uint8(degrees * 256 // 360)
@@ -209,9 +200,6 @@ def hue(degrees: int, image: RGB, _: Material) -> RGB:
 def cast(gains: Sequence[float], image: RGB, _: Material) -> RGB:
     """Tint a photo by gains of red, green and blue."""
     return np.asarray((image * np.array(gains)).clip(0, 255), np.uint8)
-
-
-# --- on top of it ---------------------------------------------------------------------------------
 
 
 @cache
@@ -280,9 +268,6 @@ def bars(image: RGB, material: Material) -> RGB:
         end = (width, int(start[1] + material.rng.uniform(-0.3, 0.3) * height))
         cv2.line(drawn, start, end, color, max(1, round(height / 15)))
     return drawn
-
-
-# --- less of it -----------------------------------------------------------------------------------
 
 
 def blur(share: float, image: RGB, _: Material) -> RGB:

@@ -194,8 +194,6 @@ def _spent(function: Callable[[T], object], values: Sequence[T]) -> NDArray[np.f
     return np.asarray(taken.min(axis=0))
 
 
-# --- loops over photos, as people write them ------------------------------------------------------
-
 Score: TypeAlias = Callable[[Path], object]
 
 

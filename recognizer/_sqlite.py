@@ -1,11 +1,11 @@
-"""One way into SQLite: whose file it is, its version, migration by steps, errors in words."""
+"""One way into SQLite: whose file it is, its version, errors in words."""
 
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,9 +31,7 @@ _SAFE = "what was written so far is safe, and the same command goes on"
 class FileKind:
     """A kind of SQLite file, by the application id that stands in its header; messages name it.
 
-    ``schema`` returns the script that makes the tables and views of ``version``. A function of
-    ``steps`` migrates the tables from the version that is its key to the next; afterwards the
-    views are made again.
+    ``schema`` returns the script that makes the tables and views of ``version``.
     """
 
     name: str = "a file of this program"
@@ -42,7 +40,6 @@ class FileKind:
     schema: Callable[[], str]
     error: type[RecognizerError]
     advice: str
-    steps: Mapping[int, Callable[[sqlite3.Connection], object]] = field(default_factory=dict)
 
 
 def statements(script: str) -> Iterator[str]:
@@ -66,8 +63,8 @@ def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[
 class SqliteFile(Closes):
     """An open file of one :class:`FileKind`, whose error all methods raise.
 
-    It is only read unless ``write`` or ``create`` is set. A file of an earlier version is migrated,
-    in one transaction. ``place`` is where it lies until it is moved to ``path``, which errors name.
+    It is only read unless ``write`` or ``create`` is set. ``place`` is where it lies until it is
+    moved to ``path``, which errors name.
     """
 
     kind: FileKind
@@ -97,8 +94,6 @@ class SqliteFile(Closes):
         """Release the file."""
         with suppress(sqlite3.Error):  # nothing is left to be written
             self._database.close()
-
-    # --- opening ----------------------------------------------------------------------------------
 
     def _require_place(self, *, create: bool) -> None:
         """Check that a regular file is in this place, or can be put there."""
@@ -142,25 +137,23 @@ class SqliteFile(Closes):
         return database
 
     def _check(self, *, create: bool) -> None:
-        """Check whose file it is before anything is written to it; make or migrate its tables."""
+        """Check whose file it is before anything is written to it; make its tables."""
         kind = self.kind
-        application, self.version, tables = self._identity()
+        application, version, tables = self._identity()
         if create and not application and not tables:
             self._prepare()
             self._make()
             return
         if application != kind.application_id:
             raise kind.error(f"{self.path} is not {kind.name}; {kind.advice}")
-        if self.version != kind.version and self.version not in kind.steps:
-            advice = "update this program" if self.version > kind.version else kind.advice
+        if version != kind.version:
+            advice = "update this program" if version > kind.version else kind.advice
             raise kind.error(
-                f"{self.path} is of version {self.version}, this program reads version "
-                f"{kind.version}: {advice}"
+                f"{self.path} is of version {version}, this program reads version {kind.version}: "
+                f"{advice}"
             )
         if self.is_writable:
             self._prepare()
-        if self.version != kind.version:
-            self._migrate()
 
     def _identity(self) -> tuple[int, int, int]:
         """Return the application id, the version, and the number of tables, views and indices."""
@@ -186,23 +179,7 @@ class SqliteFile(Closes):
                     database.execute(statement)
                 database.execute(f"PRAGMA application_id = {self.kind.application_id}")
                 database.execute(f"PRAGMA user_version = {self.kind.version}")
-        self.version = self.kind.version
         sync_folder(self.path.parent)
-
-    def _migrate(self) -> None:
-        with self._transaction() as database:
-            for version in range(self._identity()[1], self.kind.version):
-                self.kind.steps[version](database)
-            views = "SELECT name FROM sqlite_schema WHERE type = 'view'"
-            for (name,) in database.execute(views).fetchall():
-                database.execute(f'DROP VIEW "{name}"')
-            for statement in statements(self.kind.schema()):
-                if "CREATE VIEW" in statement:
-                    database.execute(statement)
-            database.execute(f"PRAGMA user_version = {self.kind.version}")
-        self.version = self.kind.version
-
-    # --- errors -----------------------------------------------------------------------------------
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -234,8 +211,6 @@ class SqliteFile(Closes):
             f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
             f"sqlite3 {self.path} .recover, or {self.kind.advice}"
         )
-
-    # --- statements -------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -239,8 +239,6 @@ def values_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     return values | {"price": price, "currency": currency}
 
 
-# --- columns with images -------------------------------------------------------------------------
-
 _WHICH = (
     "main|primary|cover|first|second|third|other|additional|extra|more|alternate|secondary|front|"
     "back|side|detail|gallery|product|listing|item|ad|variant|swatch|hero|featured|full|large|"

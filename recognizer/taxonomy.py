@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from importlib import resources
@@ -134,8 +134,12 @@ def _extended(base: Taxonomy, added: Mapping[str, Any]) -> Taxonomy:
     schema = added.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
-    families = {name: _read("family", name, Family, v) for name, v in _entries(added, "family")}
-    labels = {name: _read("label", name, Label, v) for name, v in _entries(added, "label")}
+    tables = {table: added.get(table, {}) for table in ("family", "label")}
+    for table, entries in tables.items():
+        if not isinstance(entries, Mapping):
+            raise TaxonomyError(f"{table!r} must hold tables")
+    families = {name: _read("family", name, Family, v) for name, v in tables["family"].items()}
+    labels = {name: _read("label", name, Label, v) for name, v in tables["label"].items()}
     names = [*base.labels, *labels]
     for name, label in labels.items():
         where = f"label.{name}"
@@ -163,13 +167,6 @@ def _extended(base: Taxonomy, added: Mapping[str, Any]) -> Taxonomy:
             unknown = unknown_name("family", label.family, [*every])
             raise TaxonomyError(f"label.{label.name}: {unknown}")
     return Taxonomy(labels={**base.labels, **labels, **base.labels}, families=every)
-
-
-def _entries(added: Mapping[str, Any], table: str) -> Iterable[tuple[str, Any]]:
-    tables = added.get(table, {})
-    if not isinstance(tables, Mapping):
-        raise TaxonomyError(f"{table!r} must hold tables")
-    return tables.items()
 
 
 def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:

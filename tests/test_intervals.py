@@ -107,9 +107,6 @@ def test_few_sources_that_agree_count_as_if_their_photos_were_the_same(photos, i
     assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
 
 
-# --- where products are rare ---------------------------------------------------------------------
-
-
 def test_precision_by_hand():
     # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
     assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))

@@ -131,8 +131,6 @@ class _Pages:
         self._cards = CardMaker(queue, photos)
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
-    # --- pages ------------------------------------------------------------------------------------
-
     def login(self, request: Request) -> Response:
         return self._render(request, "login.html.j2", error=None)
 
@@ -249,8 +247,6 @@ class _Pages:
             return JSONResponse({"notice": message}, status)
         return HTMLResponse(self._html(request, None, "failure.html.j2", message=message), status)
 
-    # --- what changes something -------------------------------------------------------------------
-
     async def act(self, request: Request) -> Response:
         reviewer = self._who_acts(request)
         try:
@@ -332,8 +328,6 @@ class _Pages:
             "or have leads that the list does not show."
         )
 
-    # --- who asks ---------------------------------------------------------------------------------
-
     def _reviewer(self, request: Request) -> str | None:
         name, session = request.session.get("name"), request.session.get("id")
         if isinstance(name, str) and isinstance(session, str) and not self._queue.is_over(session):
@@ -350,8 +344,6 @@ class _Pages:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(400)
         return self._signed_in(request, 401)
-
-    # --- what pages are made of -------------------------------------------------------------------
 
     def _card(
         self, reviewer: str, view: View, entry: Entry | None, draft: Outcome | None = None

@@ -146,8 +146,6 @@ class Entries(Closes):
     def close(self) -> None:
         self.file.close()
 
-    # --- states -----------------------------------------------------------------------------------
-
     def refresh(self) -> None:
         """Read the states again if a scan or another program has changed the files."""
         with self._lock:
@@ -205,8 +203,6 @@ class Entries(Closes):
         for unit in units:
             for statement in _SETTLE.format(which="= ?").split(";\n"):
                 self.file.execute(statement, (unit,))
-
-    # --- what there is ----------------------------------------------------------------------------
 
     def entry(self, unit: int) -> Entry | None:
         return self._first("entry.unit = :unit", {"unit": unit})
@@ -330,8 +326,6 @@ class Entries(Closes):
                 {**values, "now": time.time()},
             )
         return msgspec.convert(found, list[Entry])
-
-    # --- figures ----------------------------------------------------------------------------------
 
     def columns(self) -> dict[str, bool]:
         """Return which columns the queue can be filtered by, and whether it has listings."""

@@ -165,9 +165,6 @@ def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> I
         )
 
 
-# --- misses ---------------------------------------------------------------------------------------
-
-
 def _misses(
     cleared: int,
     drawn: Counter[float],

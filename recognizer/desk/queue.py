@@ -84,8 +84,6 @@ class Queue(Entries):
         found = self._outcomes.file.select("SELECT 1 FROM signed_out WHERE session = ?", (session,))
         return bool(found)
 
-    # --- claims -----------------------------------------------------------------------------------
-
     def claim(
         self, reviewer: str, view: View, unit: int | None = None, *, is_second: bool = False
     ) -> Entry | None:
@@ -157,8 +155,6 @@ class Queue(Entries):
             condition += f" AND {_OF_OTHERS}"
         first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.order)
         return first or self._first(condition, values, view.order)
-
-    # --- verdicts ---------------------------------------------------------------------------------
 
     def decide(
         self,

@@ -163,9 +163,6 @@ def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
     return Estimate(found.value / both, low, high)
 
 
-# --- choosing -------------------------------------------------------------------------------------
-
-
 def choose(
     measured: Choice, *, capacity: float | None = None, precision: float | None = None
 ) -> Choice:

@@ -279,8 +279,6 @@ def toml_value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-# --- policies as TOML ----------------------------------------------------------------------------
-
 _THRESHOLDS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
     "review_rate": ("review", Rate),
     "review_probability": ("review", Probability),

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
+from recognizer.policy.values import Decision
 from recognizer.rows.item_key import parent_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import Ranking, as_utc, changed_values, image_values, put_image
@@ -59,7 +60,8 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
                 name = values["listing"] or values["source"]
                 last = _last_outcome(database, values["unit"], name)
                 values["first"] = max(values["first"], last)
-            if row.is_pending or old is not None or values["listing"] is not None:
+            is_pending = row.decision is not Decision.CLEAR
+            if is_pending or old is not None or values["listing"] is not None:
                 units.add(values["unit"])
             audited.update((was_audited, None if row.audit is None else row.sha256))
             (image,) = database.execute(put_image((*values,)), values).fetchone()

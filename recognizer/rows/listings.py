@@ -147,8 +147,6 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
     return highest or None
 
 
-# --- images that people confirmed or rejected -----------------------------------------------------
-
 _LATEST = """
 SELECT sha256, judgement = 'confirmed', label, id, note FROM (
   SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY moment DESC) AS newest

@@ -104,11 +104,6 @@ class Row:
         return self.status is Status.FAILED and self.sha256 is None
 
     @property
-    def is_pending(self) -> bool:
-        """Whether it is not clear: a lead, or an image that could not be scored."""
-        return self.decision is not Decision.CLEAR
-
-    @property
     def is_lead(self) -> bool:
         """Whether somebody should look at the image."""
         return self.decision in {Decision.REVIEW, Decision.PRIORITY}
@@ -160,8 +155,6 @@ def row_schema() -> dict[str, Any]:
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
     }
 
-
-# --- the audit sample -----------------------------------------------------------------------------
 
 STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 """From which product score on an image is drawn how many times as often as the others."""

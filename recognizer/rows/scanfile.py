@@ -78,8 +78,6 @@ class ScanFile(SqliteFile):
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
         return super()._explain(error)
 
-    # --- settings ---------------------------------------------------------------------------------
-
     def setting(self, name: str) -> str | None:
         """Return what the file remembers under a name, or None."""
         records = self.select("SELECT value FROM setting WHERE name = ?", (name,))
@@ -154,8 +152,6 @@ class ScanFile(SqliteFile):
             for statement in statements(_schema()):
                 if view := re.search(r"CREATE VIEW (standing|verdict|queue)\b", statement):
                     self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
-
-    # --- rows -------------------------------------------------------------------------------------
 
     def name_of(self, row: Row) -> str:
         """Return the identity of the listing of a row, or of an image without one."""

@@ -191,9 +191,6 @@ def read_list(file: BinaryIO) -> Iterator[str]:
                 yield os.fsdecode(path)
 
 
-# --- folders ------------------------------------------------------------------------------------
-
-
 def _is_image(path: str) -> bool:
     """Whether a file of a folder is named like an image or an archive, or begins as an image."""
     if has_image_suffix(path) or has_archive_suffix(path):

@@ -77,8 +77,6 @@ class Desk(RuleBasedStateMachine):
                 page.http.close()
             self.folder.cleanup()
 
-    # --- the scan -----------------------------------------------------------------------------
-
     def add_listings(self, count: int, at: datetime) -> None:
         for _ in range(count):
             self.listings += 1
@@ -102,8 +100,6 @@ class Desk(RuleBasedStateMachine):
         if [one.judgement for one in self.standing if one.listing == name][-1:] != ["confirmed"]:
             self.decided.discard(name)  # somebody has to see it
 
-    # --- servers ------------------------------------------------------------------------------
-
     @rule(place=PLACES, how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
     def server_starts_again(self, place: int, how: signal.Signals) -> None:
         if place not in self.servers:
@@ -117,8 +113,6 @@ class Desk(RuleBasedStateMachine):
             server.stop(how)
         for server in self.servers.values():
             server.start()
-
-    # --- people -------------------------------------------------------------------------------
 
     @rule(who=PEOPLE, place=PLACES)
     def opens_the_desk(self, who: str, place: int) -> None:

@@ -136,9 +136,6 @@ def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle, tmp_path):
     assert output.stat().st_size < 20_000_000
 
 
-# --- any bytes: as altered cases, fifty thousand with -m stress -----------------------------------
-
-
 def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
     """Any bytes, and those of a case with some parts overwritten, repeated or left out."""
     change = st.tuples(st.integers(0), st.binary(max_size=8), st.integers(0, 600), st.booleans())
