@@ -19,6 +19,7 @@ import msgspec
 from recognizer._files import Closes, CsvRows, text_of_cell
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
+from recognizer.rows.listings import DECIDED as DECIDED_IMAGES
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -30,7 +31,6 @@ DESK = "recognizer review"  # the origin of outcomes of a desk
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
-_NEWEST = "row_number() OVER (PARTITION BY {} ORDER BY moment DESC) AS newest"
 HAS_LEAD = (
     "EXISTS (SELECT 1 FROM json_each(leads) WHERE json_extract(value, '$.name') = :label"
     " UNION ALL SELECT 1 FROM json_each(regions) WHERE json_extract(value, '$.label') = :label)"
@@ -204,9 +204,7 @@ class Outcomes(Closes):
 
     def decided(self) -> dict[str, Outcome]:
         """Return the latest outcome of each image that was decided, unless withdrawn."""
-        latest = f"SELECT *, {_NEWEST.format('sha256')} FROM standing WHERE sha256 IS NOT NULL"
-        is_decided = "newest = 1 AND judgement IN ('confirmed', 'rejected')"
-        return {one.sha256 or "": one for one in self._select(f"({latest})", is_decided)}
+        return {one.sha256 or "": one for one in self._select(DECIDED_IMAGES, "1")}
 
     def _select(self, table: str, where: str, values: Sequence[object] = ()) -> Iterator[Outcome]:
         statement = f"SELECT {_COLUMNS} FROM {table} WHERE {where} ORDER BY number"

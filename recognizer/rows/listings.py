@@ -147,12 +147,11 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
     return highest or None
 
 
-_LATEST = """
-SELECT sha256, judgement = 'confirmed', label, id, note FROM (
+DECIDED = """(SELECT * FROM (
   SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY moment DESC) AS newest
   FROM standing WHERE sha256 IS NOT NULL)
-WHERE newest = 1 AND judgement IN ('confirmed', 'rejected')
-"""
+WHERE newest = 1 AND judgement IN ('confirmed', 'rejected'))"""
+"""The latest outcome of each image that was decided, unless withdrawn, in SQL."""
 
 
 class DecidedImage(NamedTuple):
@@ -172,7 +171,8 @@ class DecidedImage(NamedTuple):
 
 def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:
     """Yield the images that were decided, in the order of the scan, each content once."""
-    decided = {sha256: values for sha256, *values in scan.select(_LATEST)}
+    latest = f"SELECT sha256, judgement = 'confirmed', label, id, note FROM {DECIDED}"
+    decided = {sha256: values for sha256, *values in scan.select(latest)}
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (json.dumps([*decided]),)):
         if (values := decided.pop(row.sha256, None)) is not None:
             is_confirmed, *others = values

@@ -12,7 +12,6 @@ from recognizer.lab.dataset.manifest import (
     ONE_SIDE,
     Photo,
     at_one_quality,
-    fingerprint,
     load_data,
 )
 from tests.conftest import encoded
@@ -43,13 +42,6 @@ def test_a_photo_that_has_changed_is_not_measured(tmp_path):
     one = stored(tmp_path, encoded(Image.new("RGB", (30, 30))))
     with pytest.raises(DatasetError, match="sha256 is not that of the manifest"):
         at_one_quality(replace(one, sha256="0" * 64))
-
-
-def test_other_columns_of_the_manifest_are_kept(tmp_path):
-    header = "sha256,file,label,source,split,subtype,license"
-    (tmp_path / "manifest.csv").write_text(f"{header}\nab,1.jpg,bone,s,test,comb,CC0\n")
-    (found,) = load_data([tmp_path])
-    assert (found.license, found.columns) == ("CC0", {"subtype": "comb", "license": "CC0"})
 
 
 @pytest.mark.parametrize("content", [None, "file,label\n", "sha256,file,label,source,split\n"])
@@ -103,12 +95,6 @@ def test_what_is_not_a_file_of_data_is_named_and_not_waited_for(name, tmp_path):
     os.mkfifo(tmp_path / name)
     with pytest.raises((DatasetError, TaxonomyError), match=rf"{name} is not a regular file"):
         load_data([tmp_path])
-
-
-def test_fingerprint_is_of_the_content_not_the_order():
-    photos = [photo(0), photo(1)]
-    assert fingerprint(photos) == fingerprint(photos[::-1])
-    assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
 def test_corrections_are_written_into_the_manifest(tmp_path, monkeypatch):

@@ -125,14 +125,6 @@ def test_the_command_line_measures_a_file_alone(file):
     assert "--data" in refuse("evaluate").stderr
 
 
-def test_a_run_that_began_with_a_file_says_so(file):
-    about = {"recipe": {"weights": "v7.safetensors"}, "labels": LABELS, "photos": ""}
-    file.with_name("recipe.json").write_text(json.dumps(about))
-    for files in ([file], [file, file]):
-        done = succeed("runs", *files, "--rounds", 20)
-        assert "began with v7.safetensors, which may know these photos" in done.stderr
-
-
 def test_runs_are_compared_photo_by_photo(photos, file, tmp_path):
     """Of photos that both have: the worse one takes one ivory in three for ceramic."""
     ivory = [i for i, p in enumerate(photos) if p.label == "ivory_worked"]

@@ -1,4 +1,3 @@
-import csv
 import json
 from dataclasses import replace
 from unittest.mock import Mock
@@ -14,12 +13,12 @@ from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.imaging.regions import Parts
-from recognizer.lab.dataset.manifest import Photo, read_photo, taxonomy_of
+from recognizer.lab.dataset.manifest import read_photo, taxonomy_of
 from recognizer.lab.enrolment.onnx_head import Head, add_head
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.learned import count_learned, short_digests
 from recognizer.lab.training import export as module
-from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
+from recognizer.lab.training.export import export_bundle
 from recognizer.lab.training.model import (
     Outputs,
     build_network,
@@ -173,15 +172,3 @@ def test_any_network_and_its_files_say_the_same(split, tmp_path, choices):
     found = parity(said, *files, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8.largest < 0.1
-
-
-def test_licenses_are_counted_as_they_were_found(tmp_path):
-    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
-    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
-    assert list(count_licenses(photos).items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
-    write_sources(photos, tmp_path / "sources.csv")
-    with (tmp_path / "sources.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["source"] for row in rows] == ["museum", "shop"]
-    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
-    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

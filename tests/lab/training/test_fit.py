@@ -1,5 +1,4 @@
 import csv
-import itertools
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import fit as module
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import EnsembleConfig, TrainingConfig
-from recognizer.lab.training.fit import Progress, Reporter, Run, Stage
+from recognizer.lab.training.fit import Progress, Run
 from recognizer.lab.training.model import build_network, choose_device, choose_precision
 from tests.lab.training.conftest import small_config
 
@@ -82,13 +81,6 @@ def test_a_network_learns_from_teachers_that_err_too(train, cache, tmp_path):
         learner = Run(config, labels, train, cache, tmp_path / str(n), soft=soft)
         heads.append(learner.train()["head.weight"])
     assert [torch.equal(heads[0], other) for other in heads] == [True, True, False]
-
-
-def test_progress_is_of_all_runs():
-    reporter = Reporter(small_config(photos=40), 1, (stages := list[Stage]()).append)
-    for name, seen in itertools.product(("fold-0", "all"), (10, 48)):
-        reporter.on_run(name, "", Progress(seen, 0, 0.0, 0, 0.0))
-    assert [(stage.done, stage.of) for stage in stages] == [(10, 80), (40, 80), (50, 80), (80, 80)]
 
 
 def test_a_device_that_is_not_there_is_named():

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.lab.training.head import UNSEEN_LOGIT, fit_head, keep_earlier, photo_weights
-from recognizer.lab.training.weights import EarlierHead
+from recognizer.lab.training.head import UNSEEN_LOGIT, fit_head, photo_weights
 from tests.labelled import photo
 
 labelled = st.lists(
@@ -47,12 +46,3 @@ def test_the_prior_is_that_of_the_weights():
     photos = [photo(0, "bone"), *(photo(i, "wood") for i in range(1, 10))]
     _, bias = fit_head(np.zeros((10, 2), np.float32), photos, ["bone", "wood"], 0.5, 1.0)
     assert torch.softmax(bias, 0)[0] == pytest.approx(0.25, abs=0.01)
-
-
-def test_a_head_keeps_half_of_an_earlier_one():
-    weight, bias = torch.full((3, 2), 4.0), torch.tensor([2.0, UNSEEN_LOGIT, 6.0])
-    known = torch.tensor([True, True, False])
-    earlier = EarlierHead(torch.zeros(3, 2), torch.tensor([8.0, 1.0, 0.0]), known)
-    kept, offset = keep_earlier(weight, bias, earlier)
-    assert kept[:, 0].tolist() == [2, 0, 4]  # the mean; all of it without a photo; nothing of it
-    assert offset.tolist() == [5, 1, 6]

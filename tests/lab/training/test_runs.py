@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import runs as module
-from recognizer.lab.training.fit import Run, Stage, predict
+from recognizer.lab.training.fit import Stage, predict
 from recognizer.lab.training.model import ProductNetwork, log_odds_of
 from recognizer.lab.training.runs import (
     answers,
@@ -45,15 +45,6 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained):
     assert isinstance(network, ProductNetwork)
     logits = torch.from_numpy(predict(network, held, recipe.cache))
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
-
-
-def test_weights_are_part_of_the_way_from_the_first_to_the_averaged(trained, tmp_path):
-    config = trained.config
-    run = Run(config, trained.labels, trained.train, trained.cache, tmp_path)
-    last = run.train()
-    for name, value in finished_network(trained).named_parameters():
-        torch.testing.assert_close(value, run.start[name].lerp(last[name], config.average_weight))
-    assert 0 < config.average_weight < 1
 
 
 def test_what_is_finished_is_not_done_again(split, tmp_path, monkeypatch):
