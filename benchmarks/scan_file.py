@@ -1,4 +1,4 @@
-"""How fast the file of a scan is written, asked and changed, with made rows.
+"""How fast the file of a scan is written and asked, with made rows.
 
     python -m benchmarks.scan_file --rows 200000 /tmp/scan.sqlite
     python -m benchmarks.scan_file --rows 10000000 /tmp/ten.sqlite
@@ -24,9 +24,9 @@ import numpy as np
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy.decide import thresholds_of
-from recognizer.policy.values import Policy, Probability, Rule
+from recognizer.policy.values import Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, decide_again
+from recognizer.rows import NewRow, Ranking, ScanWriter
 from recognizer.rows.deciding import Decider
 from recognizer.rows.item_key import item_key
 from recognizer.status import Status
@@ -97,11 +97,6 @@ def main() -> None:
             while batch := [*islice(rows, BATCH)]:
                 writer.append(batch)
     look_up(given.file, count)
-    with ScanFile(given.file, write=True) as file:
-        strict = Policy(name="strict", default=Rule(review=Probability(0.7)))
-        for dry_run in (True, False):
-            with measured(f"decide with a stricter policy, {dry_run=}", lambda: count):
-                decide_again(file, strict, [bundle], dry_run=dry_run)
 
 
 def look_up(path: Path, count: int) -> None:

@@ -1,12 +1,10 @@
 """Apply a policy to a prediction: leads, a decision, and a sentence for each reason."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from recognizer.policy.values import (
     Candidate,
@@ -22,8 +20,16 @@ from recognizer.policy.values import (
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE, Prediction
 from recognizer.status import Reason, Status
 
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
+
+class Scale(Protocol):
+    """The parts of a bundle that decisions need."""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]: ...
+    @property
+    def any_product_thresholds(self) -> Mapping[float, float]: ...
+    @property
+    def animals(self) -> tuple[str, ...]: ...
 
 
 class MeasuredThreshold(NamedTuple):
@@ -47,7 +53,7 @@ class LeadThresholds(NamedTuple):
 
 def decide(
     prediction: Prediction,
-    bundle: Bundle,
+    bundle: Scale,
     policy: Policy,
     known: Sequence[KnownMatch] = (),
     columns: Mapping[str, Any] | None = None,
@@ -126,7 +132,7 @@ def with_keywords(triage: Triage, policy: Policy, columns: Mapping[str, Any] | N
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
-def thresholds_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
+def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
     """Return the thresholds of all candidates; without a rule, those for any product.
 
     A rule for a family compares its labels with the thresholds of the family, which scores no lower
