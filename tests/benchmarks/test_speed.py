@@ -1,10 +1,8 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from benchmarks import service, speed
-from benchmarks.speed import SAMPLES, main, make_groups, make_photos, scan_seconds
+from benchmarks.speed import SAMPLES, make_groups, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
 
@@ -21,33 +19,6 @@ def test_a_marketplace_has_few_products_and_no_test_photos(tmp_path, monkeypatch
     assert {*given} <= train
     assert len({*mix}) == len(mix) == 11  # of each kind at least one
     assert len(kinds["products"]) >= sum(path in kinds["products"] for path in mix) == 1
-
-
-def test_the_command(tiny_bundle, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(speed, "SIZE", (160, 120))
-    monkeypatch.setattr(speed, "LARGE", (320, 240))
-    # Whether so short a scan can be timed depends on the machine; all else is measured.
-    monkeypatch.setattr(speed, "scan_seconds", lambda *asked: (asked[2] / 100, 5 + asked[2] / 80))
-    monkeypatch.setattr(speed, "in_new_process", lambda function, *given: function(*given))
-    monkeypatch.setattr(speed, "at_once", lambda *given: [speed.loop(*given)])
-    monkeypatch.setattr(speed, "find_spec", lambda _: None)
-    (page := tmp_path / "page.md").write_text(
-        "before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n"
-    )
-    data = write_split_photos(tmp_path / "data")
-    given = ["--bundle", str(tiny_bundle), "--photos", "2", "--images", "8", "--data", str(data)]
-    main([*given, "--markdown", str(page)])
-    lines = page.read_text().splitlines()
-    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
-    printed = capsys.readouterr().out.splitlines()
-    assert {*printed} <= {*lines}
-    cells = [re.split(r" *\| *", line)[1:-1] for line in printed if line.startswith("|")]
-    rows = {name: values for name, *values in cells}
-    stages = [*rows][2 : [*rows].index("**all**")]
-    total = sum(float(rows[stage][0]) for stage in stages)
-    assert total == pytest.approx(float(rows["**all**"][0]), rel=0.05)
-    assert rows["`recognizer scan`"][::2][:2] == ["10", "80"]
-    assert float(rows["decoding alone"][1]) == 1
 
 
 def test_a_scan_is_timed(tiny_bundle, tmp_path):

@@ -69,18 +69,14 @@ def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path):
         assert httpx.get(base + link).headers["location"] == "/login"
 
 
-def test_pages_say_what_is_missing_when_and_why_not(tmp_path):
+def test_pages_say_what_is_missing_and_why_not(tmp_path):
     failed = bare_row("gone.jpg", 0, "unscored", item={"id": "G", "seller": EVIL}, time=NOW)
     rows = [failed, listing("old", 0.9, listed_at="2024-05-06"), listing("new", 0.8)]
     with served(write_scan(tmp_path / "scan.sqlite", rows)) as base:
         anna, ben = Client(base, "Anna"), Client(base, "BEN")
         ben.open()
-        assert "decided anything in this shift" in anna.open("/shift")
-        held, free, missing = anna.open("/listings").split("<li ")[1:4]
+        held, _, missing = anna.open("/listings").split("<li ")[1:4]
         assert 'title="BEN is looking at this listing now' in held
-        assert "Listed 2024-05-06" in held
-        assert f"Scanned {NOW:%Y-%m-%d}" in free
-        assert "No photo" in missing
         assert "<img" not in missing.split("</li>")[0]
         assert ben.act("confirmed").status_code == 200
         assert 'title="Confirmed by BEN: open it' in anna.open("/listings?state=all")

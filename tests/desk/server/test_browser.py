@@ -15,7 +15,7 @@ from recognizer.rows import ScanFile
 from tests.conftest import picture
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import many, said_in, served
-from tests.rows.rows import digest, lead, row_of, write_scan
+from tests.rows.rows import digest, row_of, write_scan
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -240,20 +240,6 @@ def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
             page.keyboard.press(key)
         page.locator("#notice", has_text="3 listings: Rejected").wait_for()
     assert {one.listing for one in said_in(scan)} == {"a", "b", "c"}
-
-
-def test_a_filter_by_product_opens_a_photo_of_it(browser, tmp_path):
-    columns = {"listing_id": "L", "title": " L"}
-    tusk, horn = (replace(row, item=columns) for row in many(2))
-    horn = replace(horn, leads=(lead("rhino_horn", 0.5),))
-    tusk = replace(tusk, leads=(lead("ivory_worked", 0.9),))
-    scan = write_scan(tmp_path / "scan.sqlite", [tusk, horn])
-    with served(scan) as base, signed_in(browser, base) as page:
-        for product, name in (("rhino_horn", "Rhino horn"), ("ivory_worked", "Worked ivory")):
-            page.goto(f"{base}/?product={product}")
-            shown = page.locator("figure:not([hidden])")
-            assert shown.get_attribute("data-leads") == product
-            assert name in page.inner_text("#may-show")
 
 
 def test_a_phone_shows_everything_in_its_width(browser, scan, recognizer):

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
 from recognizer.cli import ExitCode
 from recognizer.desk.cards import ENVIRONMENT
 from recognizer.engine import Recognizer
-from recognizer.errors import BundleSchemaError, UsageError
+from recognizer.errors import UsageError
 from recognizer.lab.enrolment.enroll import enroll
 from recognizer.lab.enrolment.negatives import NegativeBank, read_negatives, write_negatives
 from recognizer.model.bundle import load_bundle, write_bundle
@@ -24,7 +23,7 @@ from recognizer.model.numerics import logit
 from recognizer.policy.values import Policy
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, invoke, picture, refuse, succeed
-from tests.tiny import edit_description, write_tiny_bundle
+from tests.tiny import write_tiny_bundle
 
 NEGATIVE_COLORS = {"red": "ivory_worked", "green": "ceramic", "gray": "listing_other"}
 WritePhotos = Callable[..., list[str]]
@@ -306,21 +305,3 @@ def test_a_bundle_is_never_overwritten(parent, blue, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
     with pytest.raises(UsageError, match="bundle"):  # before any work
         enroll(parent, RHINO, [], tmp_path / "out-v1" / "bundle.json" / "a-v1")
-
-
-def test_a_model_of_another_form_leaves_nothing_behind(banked_bundle, blue, tmp_path):
-    """Its embedding is not a mean of features: a head over them would not be the one fitted."""
-    folder = tmp_path / "other-v1"
-    write_tiny_bundle(folder)
-    for name in ("bundle.json", "negatives.npz"):
-        (folder / name).write_bytes((banked_bundle / name).read_bytes())
-    model = onnx.load(folder / "model.onnx")
-    double = onnx.helper.make_node("Add", ["pooled", "pooled"], ["embedding"])
-    model.graph.node[-1].output[0] = "pooled"
-    model.graph.node.append(double)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    edit_description(folder, lambda content: content["model"].update(sha256=sha256))
-    with pytest.raises(BundleSchemaError, match="cannot be added to"):
-        enroll(Recognizer.load(folder), RHINO, blue, tmp_path / "out-v1")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["other-v1", "photos"]

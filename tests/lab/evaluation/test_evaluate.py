@@ -129,23 +129,6 @@ def test_a_table_by_source_slice_and_column(recognizer, photos, tmp_path):
         assert sum(one.products.photos + one.negatives.photos for one in rows_of) == 17
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--against", "tiny", "--output", "report.html"],
-        ["--against", "tiny", "--predictions", "x.parquet"],
-        ["--output", "no/such/folder/x.html"],
-        ["--split", "validation"],
-        ["--by", "color"],
-        ["--by", "missing.csv"],
-        ["--by", "source", "--against", "tiny"],
-    ],
-)
-def test_mistakes_are_named(tiny_bundle, data, options):
-    output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
-    assert len(output.strip().splitlines()) <= 2
-
-
 def test_against_itself_nothing_differs(tiny_bundle, data):
     pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
     families = pairs["families"]
