@@ -1,4 +1,4 @@
-"""A new policy on the scores of a scan, as a scan with it, and what changed between two scans."""
+"""A new policy on the scores of a scan, as a scan with it; and the policy that a file keeps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
-from recognizer.errors import BundleNotFoundError, ScanFileError
+from recognizer.errors import BundleNotFoundError, ScanFileError, UsageError
 from recognizer.imaging.near_copies import COPY_DISTANCE
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import decide
-from recognizer.policy.values import Decision, Policy
+from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.status import Reason, Status
-from tests.conftest import invoke, refuse, succeed
+from tests.conftest import invoke, read_rows, refuse, succeed
 from tests.rows.rows import bare_row, execute, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
@@ -202,3 +202,63 @@ def test_the_command_prints_what_changes(tiny_bundle, tmp_path):
         for words in (f"2 rows {done} by 'p'", "Images that are leads, by product"):
             assert words in result.stdout
     assert [row.decision for row in read_scan(path)] == ["review", "clear"]
+
+
+OWN = "name = 'own'\nreview_probability = 0.9999\npriority_probability = 0.99999\n"
+
+
+def names(scan: Path) -> set[str]:
+    return {row["policy"]["name"] for row in read_rows(scan)}
+
+
+def test_a_scan_without_a_policy_uses_that_of_its_file(scan, photo_folder, tiny_bundle, tmp_path):
+    folder, file = photo_folder("red", "green"), tmp_path / "scan.sqlite"
+    (own := tmp_path / "own.toml").write_text(OWN)
+    assert "as before" not in scan(folder, "--policy", own).stderr
+    own.unlink()
+    before = read_rows(file)
+    assert "Policy 'own', as before" in scan(folder).stderr
+    assert read_rows(file) == before
+    assert scan(folder, "--quiet").stderr == ""
+    assert names(file) == {"own"}
+    succeed("decide", file, "--policy", "strict", "--model", tiny_bundle)
+    assert "Policy 'strict', as before" in scan(folder).stderr
+    assert names(file) == {"strict"}
+    other = "Policy 'default'; recognizer decide applies it to what is not scanned now"
+    assert scan(folder, "--policy", "default").stderr.startswith(other)
+    assert "as before" not in scan(folder).stderr
+    assert names(file) == {"default"}
+
+
+def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path):
+    path = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.6, "review")])
+    with ScanFile(path) as file, pytest.raises(UsageError, match="policy 'default', of which"):
+        file.policy()
+    assert "--policy default" in refuse("scan", path, "-o", path).stderr
+    own = Policy(name="own", default=Rule())
+    with ScanFile(path, write=True) as file:
+        file.use_policy(own)
+        assert file.policy() == own
+
+
+def test_a_policy_with_labels_of_another_model_is_no_damage(tmp_path):
+    with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
+        file.use_policy(Policy(name="own", rules={(CandidateKind.LABEL, "narwhal_tusk"): Rule()}))
+        with pytest.raises(UsageError, match=r"'own' .*model.*narwhal_tusk.*--policy"):
+            file.policy()
+        with file.transaction() as database:
+            database.execute("UPDATE policy SET toml = '='")
+        with pytest.raises(ScanFileError, match="is damaged"):
+            file.policy()
+
+
+def test_what_is_merged_keeps_its_policy(tmp_path):
+    parts = []
+    for name in "ab":
+        path = write_scan(tmp_path / f"{name}.sqlite", [bare_row(f"{name}.jpg", 0.6, "review")])
+        with ScanFile(path, write=True) as file:
+            file.use_policy(Policy(actions={}))
+        parts.append(path)
+    succeed("merge", *parts, "--output", tmp_path / "both.sqlite")
+    with ScanFile(tmp_path / "both.sqlite") as file:
+        assert file.policy() == Policy(actions={})
