@@ -14,7 +14,6 @@ from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_ori
 from recognizer.imaging.sources import Refused
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
-from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.desk.server.queues import Client, served
@@ -52,16 +51,6 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(tmp_path, monkeypatch):
         assert failed.status is Status.FAILED
         with pytest.raises(Unavailable, match="could not be decoded"):  # is never tried again
             photos.picture(3, failed, "original")
-
-
-@pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])
-def test_a_folder_may_have_any_name(name, scanned, tmp_path):
-    photo = encoded(picture("red"))
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "a.jpg").write_bytes(photo)
-    (row,) = scanned(tmp_path / name)
-    assert row["status"] == "ok"
-    assert read_original(Row.from_json(row)) == photo
 
 
 @pytest.mark.parametrize("allow_hosts", [(), ("shop.example",)])

@@ -63,18 +63,6 @@ def test_a_name_leads_nowhere(name, tmp_path, monkeypatch):
         find_bundle(name)
 
 
-def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(tmp_path, monkeypatch):
-    """Otherwise a folder of that name would quietly serve in its place."""
-    monkeypatch.chdir(tmp_path)
-    write_tiny_bundle(tmp_path / DEFAULT_BUNDLE)
-    with pytest.raises(BundleNotFoundError, match="a folder here and a bundle of this package"):
-        find_bundle(DEFAULT_BUNDLE)
-    assert find_bundle(f"./{DEFAULT_BUNDLE}") == Path(DEFAULT_BUNDLE)
-    assert find_bundle(None) != Path(DEFAULT_BUNDLE)
-    monkeypatch.chdir(find_bundle(None).parent)
-    assert find_bundle(DEFAULT_BUNDLE).samefile(find_bundle(None))
-
-
 @pytest.mark.parametrize(
     "change",
     [

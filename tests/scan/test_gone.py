@@ -1,4 +1,4 @@
-"""A second scan: no unchanged file is read, no failure replaces a score, what was not met is gone."""
+"""A second scan reads no unchanged file, replaces no score by a failure; what it misses is gone."""
 
 import os
 import time

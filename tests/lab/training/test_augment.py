@@ -76,13 +76,3 @@ def test_a_collage_shows_all_its_photos(shape):
     for seed in range(5):
         seen = {*np.unique(edits.collage(cells, shape, np.random.default_rng(seed))).tolist()}
         assert {20 * (i + 1) for i in range(count)} <= seen
-
-
-def test_what_a_product_shares_a_collage_with_is_ordinary_or_alike():
-    change = augmentation(NONE)
-    drawn: list[str] = []
-    rgb = change._pictures.rgb
-    change._pictures = SimpleNamespace(rgb=lambda s: drawn.append(s) or rgb(s))  # type: ignore[assignment, func-returns-value]
-    for seed in range(200):
-        change._laid_out(PHOTOS[1], rgb("1"), "collage", np.random.default_rng(seed))
-    assert {PHOTOS[int(s)].is_product for s in drawn} == {False}

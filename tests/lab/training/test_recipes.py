@@ -1,4 +1,4 @@
-"""Recipes, and their mistakes; those of the package with a small backbone, up to a served bundle."""
+"""Recipes and their mistakes; those of the package with a small backbone, up to a served bundle."""
 
 import json
 import os
