@@ -1,0 +1,52 @@
+"""Networks that look at each photo together, and their file."""
+
+import numpy as np
+import torch
+
+from recognizer.lab.training.config import EnsembleConfig
+from recognizer.lab.training.ensemble import Ensemble
+from recognizer.lab.training.model import build_network, torch_log_odds
+from recognizer.lab.training.onnx_export import export_fp32, parity
+from recognizer.lab.training.quantization import quantize, run_file
+from recognizer.lab.training.runs import fold_network, open_recipe, train_recipe
+from recognizer.lab.training.weights import read_parent
+from tests.lab.training.conftest import small_config
+from tests.labelled import write_split_photos
+
+
+def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path):
+    rng, networks = np.random.default_rng(0), []
+    for seed in range(2):
+        network = build_network(small_config(input_size=64), 4).eval()
+        torch.nn.init.normal_(network.head.weight, generator=torch.manual_seed(seed))
+        networks.append(network)
+    inputs = rng.integers(0, 256, (16, 64, 64, 3), np.uint8)
+    ensemble, files = Ensemble(networks).eval(), (tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
+    export_fp32(ensemble, 64, files[0])
+    quantize(*files, inputs[:8])
+    found = parity(torch_log_odds(ensemble, inputs), *files, inputs)
+    assert found.fp32.largest < 1e-3
+    maps = np.mean([n(torch.from_numpy(inputs)).maps.detach().numpy() for n in networks], axis=0)
+    np.testing.assert_allclose(run_file(files[0], inputs, "maps"), maps, atol=1e-3)
+    assert np.corrcoef(run_file(files[1], inputs, "maps").ravel(), maps.ravel())[0, 1] > 0.9
+    embedding = networks[0](torch.from_numpy(inputs)).embedding.detach().numpy()
+    np.testing.assert_allclose(run_file(files[0], inputs, "embedding"), embedding, atol=1e-3)
+
+
+def test_rendered_pictures_reach_the_heads_of_frozen_networks_alone(split, tmp_path):
+    write_split_photos(tmp_path / "rendered")
+    made = []
+    for rendered in ("", str(tmp_path / "rendered")):
+        ensemble = EnsembleConfig(["test_efficientnet"], rendered=rendered)
+        config = small_config(folds=2, ensemble=ensemble, distill=0.5)
+        with (recipe := open_recipe(config, split, tmp_path / f"run{len(made)}")).cache:
+            train_recipe(recipe)
+            made.append(fold_network(recipe, 1))
+    plain, more = made
+    assert torch.equal(plain.networks[0].head.weight, more.networks[0].head.weight)
+    assert not torch.equal(plain.networks[1].head.weight, more.networks[1].head.weight)
+    # Another recipe can begin with the trained one.
+    file = str(tmp_path / "run1" / "network.safetensors")
+    parent = read_parent(small_config(weights=file))
+    assert parent is not None
+    assert "head.weight" in parent.tensors
