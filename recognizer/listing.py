@@ -6,11 +6,13 @@ words.
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,26 +31,8 @@ class Role(StrEnum):
     REPORTS = "reports"
 
 
-NAMES: Mapping[Role, tuple[str, ...]] = {
-    role: tuple(names.split())
-    for role, names in {
-        Role.ID: "listing_id listing item_id ad_id offer_id product_id id 商品编号 商品id",
-        Role.TITLE: "title listing_title item_title ad_title product_title product_name subject "
-        "headline name 标题 商品标题 商品名称",
-        Role.DESCRIPTION: "description listing_description item_description product_description "
-        "desc body details text content 描述 商品描述 详情",
-        Role.PRICE: "price asking_price current_price sale_price amount 价格 售价",
-        Role.CURRENCY: "currency price_currency currency_code 币种",
-        Role.SELLER: "seller seller_id seller_name vendor vendor_id merchant merchant_id shop "
-        "shop_id shop_name store store_id account account_id user user_id username 卖家 店铺",
-        Role.TIME: "listed_at posted_at published_at created_at listed posted published created "
-        "time timestamp datetime date 发布时间",
-        Role.URL: "url listing_url item_url ad_url product_url page_url web_url permalink link "
-        "href 链接 商品链接",
-        Role.REPORTS: "reports report_count reports_count user_reports num_reports n_reports "
-        "number_of_reports flags flag_count complaints 举报 举报数",
-    }.items()
-}
+_NAMES = tomllib.loads((resources.files("recognizer") / "columns.toml").read_text("utf-8"))
+NAMES: Mapping[Role, tuple[str, ...]] = {Role(role): tuple(_NAMES[role]) for role in _NAMES}
 """The names by which a column is found, the surest first."""
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
