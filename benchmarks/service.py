@@ -8,7 +8,6 @@ a client that waits for its answers.
 """
 
 import argparse
-import io
 import re
 import statistics
 import tempfile
@@ -17,12 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-import numpy as np
-from PIL import Image
-
-from benchmarks.forms import encoded
-from benchmarks.speed import SAMPLES, in_new_process, make_photos, write_figures
+from benchmarks.speed import SAMPLES, in_new_process, make_collage, make_photos, write_figures
 from recognizer import GuardedRecognizer, Recognizer
 from recognizer.scan.machine import available_cpus, cpu_name
 
@@ -41,13 +35,9 @@ def make_uploads() -> dict[str, bytes]:
             began = time.process_time()
             recognizer.predict(data)
             costs[time.process_time() - began] = data
-    costliest = costs[max(costs)]
-    pixels = np.asarray(Image.open(io.BytesIO(costliest)))
-    width, height = SIZE
-    field = cv2.resize(pixels, (width // 3 - 10, height // 3 - 10), interpolation=cv2.INTER_AREA)
-    framed = np.pad(field, ((5, 5), (5, 5), (0, 0)), constant_values=255)
-    collage = encoded(np.asarray(np.tile(framed, (3, 3, 1)), np.uint8))
-    return {"plain": costs[min(costs)], "suspicious": costliest, "collage of nine": collage}
+        (costliest := Path(folder) / "suspicious.jpg").write_bytes(costs[max(costs)])
+        collage = make_collage(Path(folder) / "collage.jpg", [costliest]).read_bytes()
+    return {"plain": costs[min(costs)], "suspicious": costs[max(costs)], "collage of nine": collage}
 
 
 def serve(processes: int, uploads: dict[str, bytes], count: int) -> dict[str, str]:

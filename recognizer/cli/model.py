@@ -106,13 +106,8 @@ def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
 
 
 _BROKEN = "broken: "
-_MODULES = {
-    "onnxruntime": "onnxruntime",
-    "numpy": "numpy",
-    "opencv-python-headless": "cv2",
-    "pillow": "PIL",
-    "simplejpeg": "simplejpeg",
-}
+_MODULES = {name: name for name in ("onnxruntime", "numpy", "simplejpeg")}
+_MODULES |= {"opencv-python-headless": "cv2", "pillow": "PIL"}
 
 
 def doctor_command(
