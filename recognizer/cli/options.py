@@ -43,7 +43,8 @@ RowsBundleOption = Annotated[
 ProviderOption = Annotated[str, Option(help="Provider: cpu, cuda, coreml, directml or openvino.")]
 
 _PHOTOS = "A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable."
-DataOption = Annotated[list[Path], Option("--data", "-d", metavar="FOLDER", help=_PHOTOS)]
+DATA = Option("--data", "-d", metavar="FOLDER", help=_PHOTOS)
+DataOption = Annotated[list[Path], DATA]
 Split = Literal["test", "validation", "all"]
 
 

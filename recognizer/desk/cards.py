@@ -78,6 +78,7 @@ class CardMaker:
             return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
         has = self._entries.columns()
+        has["state"] |= not self.is_report  # which a verdict at the desk changes
         return {
             "is_report": self.is_report,
             "has": has,

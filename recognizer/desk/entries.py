@@ -330,11 +330,11 @@ class Entries(Closes):
     def columns(self) -> dict[str, bool]:
         """Return which columns the queue can be filtered by, and whether it has listings."""
         found = self._select_cached(
-            "SELECT max(listing IS NOT NULL), max(seller IS NOT NULL), max(amount IS NOT NULL),"
-            f" max(reports > 0), count(DISTINCT location) > 1 FROM {ENTRIES}",
+            "SELECT count(listing), count(seller), count(amount), max(reports > 0), count(state),"
+            f" count(DISTINCT location) > 1 FROM {ENTRIES}",
             {},
         )
-        names = ("listing", "seller", "price", "reports", "location")
+        names = ("listing", "seller", "price", "reports", "state", "location")
         return {name: bool(value) for name, value in zip(names, found[0], strict=True)}
 
     def choices(self, column: str, view: View) -> list[tuple[Any, ...]]:

@@ -26,7 +26,8 @@ SECTIONS = {QUEUE: "place < 2", "unscored": "place = 2", AUDIT: "1"}
 MAX_OTHERS = 200  # unscored listings, and those of the audit sample
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
-BYTES_OF_A_LISTING = 12 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB
+BYTES_OF_A_LISTING = 12 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB,
+_MIN_LISTINGS = 500  # and fewer may have as much
 _MAX_JPEG = 9 << 10  # bytes of a thumbnail; with its Base64 a third more
 
 
@@ -71,6 +72,7 @@ class _Report(CardMaker):
             shown += found
             if total > most:
                 cut.append(f"{'Leads' if name == QUEUE else named(name)} {most:,} of {total:,}")
+        self._left = BYTES_OF_A_LISTING * max(0, _MIN_LISTINGS - len(shown))
         return {
             **self.context("/", None),
             **self.filters(View()),

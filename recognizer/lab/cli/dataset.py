@@ -34,14 +34,7 @@ def split(
         Path, Argument(metavar="FOLDER", help="The photos' folder, or a CSV table of them.")
     ],
     output: Annotated[Path, options.output_option("The folder of manifest.csv; it may be FOLDER.")],
-    rename: Annotated[
-        list[str] | None,
-        Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
-    ] = None,
     test: Annotated[float, Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
-    validation: Annotated[
-        float, Option(help="The share of validation, for `thresholds`.", min=0, max=0.9)
-    ] = 0.0,
     seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
     pairs: PairsOption = None,
 ) -> None:
@@ -58,20 +51,12 @@ def split(
     from recognizer.lab.dataset.manifest import LABELS, write_manifest
     from recognizer.lab.dataset.new_manifest import make_manifest
 
-    renames = [text.partition("=") for text in rename or ()]
-    if wrong := [old + equals for old, equals, _ in renames if not old or not equals]:
-        raise UsageError(f"--rename {wrong[0]}: write OLD=NEW")
-    if test + validation >= 1:
-        raise UsageError(
-            f"--test {test} and --validation {validation}: nothing is left to train on"
-        )
     _check_output(output)
     found = read_collection(folder)
     with show_progress() as report:
         made = make_manifest(
             found,
-            renamed={old: new for old, _, new in renames},
-            shares={"test": test, "validation": validation},
+            test_share=test,
             seed=seed,
             on_progress=partial(report, "reading photos"),
         )
@@ -123,10 +108,7 @@ def check(
         Path | None,
         Option(metavar="TABLE.csv", help="Sources that stay together, and their folds."),
     ] = None,
-    pairs: Annotated[
-        Path | None,
-        Option(metavar="PAGE.html", help="Write the most similar photos across splits."),
-    ] = None,
+    pairs: PairsOption = None,
 ) -> None:
     """Check manifests and splits, and what gives products away.
 

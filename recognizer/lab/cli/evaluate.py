@@ -109,7 +109,7 @@ def evaluate_command(
             if output is not None:
                 learned = [p for p in every if p.split == "train" and split != "all"]
                 sight = html_report.sight_of_bundle(recognizers[0], learned)
-                html_report.write_report(output, bundles[0], measured, lambda _: sight)
+                html_report.write_report(output, measured, lambda _: sight)
             if predictions is not None:
                 html_report.write_predictions(measured, predictions)
     print_figures(figures, as_json=as_json)

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from typer import Argument
 
+from recognizer._files import require_page
 from recognizer.cli import options
-from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, say, show_progress
 from recognizer.errors import UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
@@ -29,6 +30,10 @@ def runs_command(
     by: ByOption = None,
     prevalence: PrevalenceOption = 0.0003,
     rounds: RoundsOption = 1000,
+    output: Annotated[
+        Path | None, output_option("Write an HTML report, with the errors; needs --data.")
+    ] = None,
+    data: Annotated[list[Path] | None, options.DATA] = None,
     *,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -39,6 +44,10 @@ def runs_command(
     RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
+    if (output is None) != (not data) or (output and len(runs or ()) != 1):
+        raise UsageError("--output takes one RUN and its --data, to show the photos")
+    if output is not None:
+        require_page(output)
     with show_progress():
         from recognizer.lab.evaluation import out_of_fold
 
@@ -53,13 +62,20 @@ def runs_command(
             files = (path / _OUT_OF_FOLD if path.is_dir() else path for path in given)
             held = [out_of_fold.read_out_of_fold(file) for file in files]
             for run, one in zip(given, held, strict=True):
-                if weights := _earlier(one.recipe):
+                weights = one.recipe.get("weights", "none")
+                if weights not in {"imagenet", "none"}:
                     say(f"Warning: {run} began with {weights}, which may know these photos")
             if len(held) == 2:
                 figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:
                 how = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
-                figures = out_of_fold.measure_out_of_fold(held[0], titles[0], **how)
+                measured = out_of_fold.measure_out_of_fold(held[0], titles[0], **how)
+                figures = measured.evaluation
+                if output is not None:
+                    from recognizer.lab.training.sights import write_errors
+
+                    write_errors(output, measured, given[0], data or (), report)
+                    say(f"Wrote {output}")
         print_figures(figures, as_json=as_json)
     else:
         with show_progress() as report:
@@ -117,9 +133,3 @@ def _describe(run: Path, about: Mapping[str, Any]) -> dict[str, str]:
         done = datetime.fromtimestamp((run / _NETWORK).stat().st_mtime, UTC)
         row["finished"] = f"{done:%Y-%m-%d %H:%M}"
     return row
-
-
-def _earlier(recipe: Mapping[str, Any]) -> str:
-    """Return the file that a recipe's weights come from, or an empty text."""
-    weights = str(recipe.get("weights", "none"))
-    return "" if weights in {"imagenet", "none"} else weights

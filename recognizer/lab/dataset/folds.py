@@ -4,7 +4,7 @@ Sources that show the same objects, or share photos, are a *group* and stay toge
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,6 @@ from recognizer.lab.dataset.manifest import Photo, read_rows
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
-_MIN_OF_THREE_SPLITS = 4  # groups of a label that is in all splits, half of them in train
-
 _PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
 
 
@@ -53,13 +51,12 @@ def stratified_folds(
 
 
 def deal_to_splits(
-    photos: Sequence[Photo], groups: Sequence[int], shares: Mapping[str, float], seed: int = 0
+    photos: Sequence[Photo], groups: Sequence[int], share: float, seed: int = 0
 ) -> list[str]:
-    """Return the split of each photo; those of a group are in one.
+    """Return the split of each photo, ``train`` or ``test``; those of a group are in one.
 
-    ``shares`` are of ``test`` and ``validation``; the rest is ``train``. At least half of a label's
-    groups are in ``train``; one is in ``test`` if it has two, and in ``validation`` if it has four,
-    whatever its shares. The order of the photos makes no difference.
+    ``share`` is that of ``test``. At least half of a label's groups are in ``train``, and one is in
+    ``test`` if it has two, whatever the share. The order of the photos makes no difference.
     """
     first: dict[int, str] = {}
     for photo, group in zip(photos, groups, strict=True):
@@ -70,31 +67,20 @@ def deal_to_splits(
     labels = sorted(names)
     counts = np.array([[pairs[group, label] for label in labels] for group in order])
     weights = np.array([_PRODUCT_WEIGHT if names[label] else 1.0 for label in labels])
-    split_of, groups_of = dict.fromkeys(order, "train"), (counts > 0).sum(axis=0)
-    drawn = [split for split in ("test", "validation") if shares.get(split)]
-    for later, split in zip(reversed(range(len(drawn))), drawn, strict=True):
-        left = np.array([split_of[group] == "train" for group in order])
-        kept = groups_of / 2 + later * (groups_of >= _MIN_OF_THREE_SPLITS)
-        for place in _draw(counts, left, shares[split], weights, kept):
-            split_of[order[place]] = split
-    return [split_of[group] for group in groups]
+    drawn = {order[place] for place in _draw(counts, share, weights)} if share else ()
+    return ["test" if group in drawn else "train" for group in groups]
 
 
-def _draw(
-    counts: NDArray[np.int64],
-    left: NDArray[np.bool_],
-    share: float,
-    weights: NDArray[np.float64],
-    kept: NDArray[np.float64],
-) -> list[int]:
+def _draw(counts: NDArray[np.int64], share: float, weights: NDArray[np.float64]) -> list[int]:
     """Return groups with about a share of each label's photos; ``counts`` are (groups, labels).
 
     The labels of the fewest groups choose first (Sechidis, Tsoumakas and Vlahavas, "On the
-    stratification of multi-label data", 2011), and at least ``kept`` of each label's are not drawn.
+    stratification of multi-label data", 2011), and at least half of each label's are not drawn.
     scikit-learn's StratifiedGroupKFold leaves labels of two or three groups out of a split.
     """
     share_of, has = counts / counts.sum(axis=0), counts > 0
-    dealt, keeps = np.zeros(counts.shape[1]), has[left].sum(axis=0)
+    dealt, keeps = np.zeros(counts.shape[1]), has.sum(axis=0)
+    kept = keeps / 2
     chosen: list[int] = []
 
     def cost(group: int) -> float:
@@ -102,7 +88,7 @@ def _draw(
         return round(float((weights * change).sum()), 9)  # equal on every machine
 
     for label in np.argsort(keeps, kind="stable").tolist():
-        own = np.flatnonzero(left & has[:, label]).tolist()
+        own = np.flatnonzero(has[:, label]).tolist()
         for is_needed in (False, True):
             for group in sorted(own, key=cost) if is_needed else own:
                 is_wanted = dealt[label] == 0 if is_needed else cost(group) < 0

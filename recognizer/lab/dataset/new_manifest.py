@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,20 +29,18 @@ _SHOWN = 3  # examples in a message
 def make_manifest(
     data: Collection,
     *,
-    renamed: Mapping[str, str] | None = None,
-    shares: Mapping[str, float],
+    test_share: float,
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Collection:
     """Split the photos of a collection by source, ordered by file; one without is its own.
 
-    ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
-    ``shares`` is split -> its share of the photos.
+    ``test_share`` is of the photos; the rest is to train on.
     """
     root, taxonomy = data.root, folder_taxonomy(data.root)
     made = Collection(root, notes=[*data.notes], left_out=[*data.left_out])
-    labels = _labels(data, renamed or {}, taxonomy, made.notes)
-    given = sorted((p.path.as_posix(), p.label, p) for p in data.photos if p.label in labels)
+    labels = _labels(data, taxonomy, made.notes)
+    given = sorted((p.path.as_posix(), p.label, p) for p in data.photos)
     hashes: dict[str, str | None] = {}
     looks = hash_photos([photo.path for *_, photo in given], on_progress)
     for (*_, photo), look in zip(given, looks, strict=True):
@@ -63,34 +61,26 @@ def make_manifest(
             "near-copies: nothing can be held out. Say where each photo comes from: one more "
             "folder below each label's folder, or a column source in a table"
         )
-    splits = deal_to_splits(made.photos, groups, shares, seed)
+    splits = deal_to_splits(made.photos, groups, test_share, seed)
     made.photos = [replace(p, split=split) for p, split in zip(made.photos, splits, strict=True)]
     _warn_of_few(made)
     return made
 
 
-def _labels(
-    data: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
-) -> dict[str, str]:
-    """Return the label of the manifest for each of the collection; those left out have none."""
-    counts = Counter(photo.label for photo in data.photos)
-    if missing := [name for name in renamed if name not in counts]:
-        raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
-    label_of, unknown, known = {}, [], [*taxonomy.labels]
-    for name, count in sorted(counts.items()):
-        label = renamed.get(name, name if name in known else plain_label(name) or name)
-        if label:
-            label_of[name] = label
+def _labels(data: Collection, taxonomy: Taxonomy, notes: list[str]) -> dict[str, str]:
+    """Return the label of the manifest for each of the collection."""
+    label_of, unknown, known = dict[str, str](), dict[str, str](), [*taxonomy.labels]
+    for name, count in sorted(Counter(photo.label for photo in data.photos).items()):
+        label = label_of[name] = name if name in known else plain_label(name) or name
         if label != name:
-            notes.append(f"The label {name!r} is {label or 'left out'} ({count} photos)")
-        if label and label not in known:
-            unknown.append(f"{unknown_name('label', label, known)} ({count} photos)")
+            notes.append(f"The label {name!r} is {label} ({count} photos)")
+        if label not in known:
+            unknown[label] = f"{unknown_name('label', label, known)} ({count} photos)"
     if unknown:
-        name = next(name for name, label in label_of.items() if label not in known)
+        custom = how_to_describe(next(iter(unknown)), data.root)
         raise DatasetError(
-            f"{'; '.join(unknown)}. For custom labels, {how_to_describe(label_of[name], data.root)}"
-            f". For a label of `recognizer info`, add --rename {name}=LABEL; to leave these photos "
-            f"out, --rename {name}="
+            f"{'; '.join(unknown.values())}. For custom labels, {custom}. For a label of "
+            "`recognizer info`, rename the folder, or the label in the table"
         )
     return label_of
 

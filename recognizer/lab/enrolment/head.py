@@ -21,7 +21,6 @@ from recognizer.imaging import model_input, perceptual_hash
 from recognizer.imaging.near_copies import near_copies
 from recognizer.lab.enrolment.negatives import NegativeBank
 from recognizer.lab.enrolment.onnx_head import Head
-from recognizer.lab.evaluation.learned import short_digests
 from recognizer.taxonomy import Taxonomy
 
 
@@ -61,19 +60,6 @@ def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
     pairs = list(zip(photos, firsts, strict=True))
     copies = {photo.path: first.path for photo, first in pairs if photo is not first}
     return [photo for photo, first in pairs if photo is first], copies
-
-
-def as_negatives(photos: Sequence[Example], label: str) -> NegativeBank:
-    """Return photos of a label as rows of a bank, of one source."""
-    count = len(photos)
-    return NegativeBank(
-        np.stack([photo.embeddings[0] for photo in photos]),
-        np.stack([photo.log_odds[0] for photo in photos]),
-        np.array([label] * count),
-        np.zeros(count, np.int32),
-        np.zeros(count, bool),
-        short_digests([photo.sha256 for photo in photos]),
-    )
 
 
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well

@@ -15,11 +15,11 @@ from recognizer import __version__
 from recognizer._files import new_folder
 from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
-from recognizer.lab.enrolment.head import Learned, as_negatives
+from recognizer.lab.enrolment.head import Learned
 from recognizer.lab.enrolment.negatives import NegativeBank, write_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
 from recognizer.lab.evaluation.calibrate import fit_platt, raised_above
-from recognizer.lab.evaluation.learned import DIGESTS_FILE
+from recognizer.lab.evaluation.learned import DIGESTS_FILE, short_digests
 from recognizer.lab.evaluation.thresholds import (
     expected_log_odds,
     fit_thresholds,
@@ -233,7 +233,16 @@ def _remembered(learned: Learned, name: str) -> NegativeBank:
     bank, head = learned.bank, learned.head
     scores = bank.embeddings @ head.weight + head.bias
     scores[learned.counted] = learned.negatives
-    whole = bank.joined(as_negatives(learned.photos, name))
+    photos, count = learned.photos, len(learned.photos)
+    own = NegativeBank(
+        np.stack([photo.embeddings[0] for photo in photos]),
+        np.stack([photo.log_odds[0] for photo in photos]),
+        np.array([name] * count),
+        np.zeros(count, np.int32),  # of one source
+        np.zeros(count, bool),
+        short_digests([photo.sha256 for photo in photos]),
+    )
+    whole = bank.joined(own)
     column = np.concatenate([scores, learned.left_out])
     log_odds = np.column_stack([whole.log_odds, column]).astype(np.float32)
     return replace(whole, log_odds=log_odds)

@@ -24,7 +24,6 @@ from recognizer.lab.evaluation import plots
 from recognizer.lab.evaluation.evaluate import Measured, highest, targets
 from recognizer.lab.evaluation.figures import Truth
 from recognizer.lab.templates import picture_uri, render
-from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Decision
 
 MAX_ERRORS = 60  # of each kind that are shown, the surest first
@@ -40,7 +39,8 @@ _MARKDOWN.disable(["link", "image", "autolink", "reference"])
 class Sight:
     """How a network sees photos, and the photos that it has learned from."""
 
-    draw: Callable[[Photo, str], NDArray[np.uint8]]  # a photo with the heat-map of a label
+    # A photo, RGB, uint8 (height, width, 3), and the heat-map of a label, float32 (h, w), 0 to 1.
+    explain: Callable[[Photo, str], tuple[NDArray[np.uint8], NDArray[np.float32]]]
     embed: Callable[[Sequence[Photo]], NDArray[np.float32]]  # of unit length, (N, channels)
     learned: Sequence[Photo]
 
@@ -53,18 +53,17 @@ class Sight:
 def sight_of_bundle(recognizer: Recognizer, learned: Sequence[Photo]) -> Sight:
     """Return how a bundle sees photos; ``learned`` are those of the split ``train``."""
 
-    def draw(photo: Photo, label: str) -> NDArray[np.uint8]:
+    def explain(photo: Photo, label: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         found = recognizer.explain(photo.path, label)
-        return np.hstack([found.rgb, draw_heatmap(found.rgb, found.heatmap)])
+        return found.rgb, found.heatmap
 
-    return Sight(draw, partial(embed_photos, recognizer), learned)
+    return Sight(explain, partial(embed_photos, recognizer), learned)
 
 
-def write_report(
-    output: Path, bundle: Bundle, measured: Measured, sight_of: Callable[[Photo], Sight]
-) -> None:
+def write_report(output: Path, measured: Measured, sight_of: Callable[[Photo], Sight]) -> None:
     """Write the report of a bundle on a split; ``sight_of`` says what scored a photo."""
-    truth, evaluation = Truth.of(measured.photos), measured.evaluation
+    evaluation, bundle = measured.evaluation, measured.bundle
+    truth = Truth.of(measured.photos)
     scores = np.array([[*p.scores.values()] for p in measured.predictions])
     products = np.isin([*measured.predictions[0].scores], bundle.products)
     missed, false_leads = find_errors(measured)
@@ -104,7 +103,7 @@ def find_errors(measured: Measured) -> tuple[list[Mistake], list[Mistake]]:
     """Return missed products, the lowest scores of products first, and false leads, the highest."""
     missed, false_leads = list[Mistake](), list[Mistake]()
     products = {label.name for label in measured.photos[0].taxonomy.products}
-    for photo, said, triage in zip(*measured[1:], strict=True):
+    for photo, said, triage in zip(*measured[2:], strict=True):
         if photo.is_product is not (is_clear := triage.decision is Decision.CLEAR):
             continue
         product = max(said.scores.keys() & products, key=said.scores.__getitem__)
@@ -126,7 +125,8 @@ def _show(mistakes: Sequence[Mistake], sight_of: Callable[[Photo], Sight]) -> li
                 words = f"{near.label}, {near.source}: {cosines[place]:.2f}"
                 nearest.append((words, picture_uri(read_photo(near, _SMALL), _SMALL)))
         words = f"{photo.label}: {decision}, {believed} {score:.2f}"
-        picture = picture_uri(sight.draw(photo, believed), _WIDTH)
+        rgb, heatmap = sight.explain(photo, believed)
+        picture = picture_uri(np.hstack([rgb, draw_heatmap(rgb, heatmap)]), _WIDTH)
         shown.append({"photo": photo, "words": words, "picture": picture, "nearest": nearest})
     return shown
 
@@ -139,7 +139,7 @@ def write_predictions(measured: Measured, path: Path) -> None:
     import pandas as pd  # noqa: PLC0415 - takes a while
 
     rows = []
-    for photo, said, triage in zip(*measured[1:], strict=True):
+    for photo, said, triage in zip(*measured[2:], strict=True):
         words = {
             **photo.columns,
             "path": str(photo.path),

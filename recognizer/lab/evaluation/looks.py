@@ -18,20 +18,15 @@ LOOKS_FILE = "looks.csv"  # in the first folder of the data, unless another is n
 _COLUMNS = ("date", "data", "commit", "bundle", "purpose")
 
 
-def count_looks(file: Path, photos: Sequence[Photo]) -> int:
-    """Return how many looks at these very photos a file lists; other photos begin at zero."""
-    data = fingerprint(photos)
-    rows = read_rows(file, _COLUMNS) if file.exists() else ()
-    return sum(row["data"] == data for _, row in rows)
-
-
 def record_look(file: Path, photos: Sequence[Photo], bundle: str, purpose: str) -> int:
-    """Append a line to a file, and return the number of looks at these photos, with this one."""
-    number, is_new = count_looks(file, photos) + 1, not file.exists()
+    """Append a line to a file, and return the number of looks at these very photos, with it."""
+    data, is_new = fingerprint(photos), not file.exists()
+    earlier = () if is_new else read_rows(file, _COLUMNS)
+    number = 1 + sum(row["data"] == data for _, row in earlier)
     today = datetime.now(UTC).date().isoformat()
     try:
         with file.open("a", newline="", encoding="utf-8") as table:
-            rows = [_COLUMNS] * is_new + [(today, fingerprint(photos), _commit(), bundle, purpose)]
+            rows = [_COLUMNS] * is_new + [(today, data, _commit(), bundle, purpose)]
             csv.writer(table, lineterminator="\n").writerows(rows)
     except OSError as error:
         words = "looks at the test split are counted there: name another file with --looks"

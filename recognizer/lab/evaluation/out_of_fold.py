@@ -23,7 +23,6 @@ from recognizer.lab.dataset.folds import stratified_folds
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import (
-    Evaluation,
     Measured,
     default_triages,
     measure,
@@ -112,20 +111,14 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{folder}: no {RECIPE_FILE} of a run; train first") from error
 
 
-def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
+def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Measured:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
 
     ``how`` is for :func:`measure`.
     """
-    return measured_out_of_fold(held, title, **how)[1].evaluation
-
-
-def measured_out_of_fold(held: OutOfFold, title: str, **how: Any) -> tuple[Bundle, Measured]:
-    """Return a bundle of all folds, too, and photos with what their folds' bundles say of them."""
-    bundle, photos, said, triages = _calibrated_folds(held, title)
-    whole = measure(bundle, photos, said, triages, "out of fold", **how)
-    whole = replace(whole, bundle=title, same_sources=_same_sources(held))
-    return bundle, Measured(whole, photos, said, triages)
+    found = _calibrated_folds(held, title)
+    whole = measure(*found, "out of fold", **how)
+    return Measured(replace(whole, bundle=title, same_sources=_same_sources(held)), *found)
 
 
 def any_product_out_of_fold(held: OutOfFold, title: str, *, rounds: int = 1000) -> Figures:

@@ -132,7 +132,7 @@ def export_bundle(
         draft = replace(draft, negatives=write_negatives(made, bank))
         write_digests(learned_digests(recipe), made)
         on_stage("measuring on the folds that were left out")
-        unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
+        unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds).evaluation
         on_stage("measuring on the test split")
         tested, count = photos_of_split(recipe.photos, "test"), None
         if looks is not None:

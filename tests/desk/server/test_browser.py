@@ -15,7 +15,7 @@ from recognizer.rows import ScanFile
 from tests.conftest import picture
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import many, said_in, served
-from tests.rows.rows import digest, row_of, write_scan
+from tests.rows.rows import digest, lead, row_of, write_scan
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -240,6 +240,29 @@ def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
             page.keyboard.press(key)
         page.locator("#notice", has_text="3 listings: Rejected").wait_for()
     assert {one.listing for one in said_in(scan)} == {"a", "b", "c"}
+
+
+def test_a_filter_by_product_opens_a_photo_of_it(browser, tmp_path):
+    """Also in the next listing, after a key has decided this one."""
+    leads = lead("ivory_worked", 0.9), lead("rhino_horn", 0.5)
+    rows = [
+        replace(row, item={"listing_id": name, "title": name}, leads=(one,))
+        for row, name, one in zip(many(4), "KKLL", leads * 2, strict=True)
+    ]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with served(scan) as base, signed_in(browser, base) as page:
+        page.goto(f"{base}/?product=ivory_worked")
+        photo, decided = page.locator("figure:not([hidden])"), []
+        assert photo.get_attribute("data-leads") == "ivory_worked"
+        page.goto(f"{base}/?product=rhino_horn")
+        for _ in range(2):
+            ready(page)
+            assert photo.get_attribute("data-leads") == "rhino_horn"
+            assert "Rhino horn" in page.inner_text("#may-show")
+            decided.append(page.inner_text("h1"))
+            page.keyboard.press("c")
+            page.locator("h1", has_text=decided[-1]).wait_for(state="detached")
+    assert sorted(decided) == ["K", "L"]
 
 
 def test_a_phone_shows_everything_in_its_width(browser, scan, recognizer):

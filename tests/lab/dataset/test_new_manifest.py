@@ -15,8 +15,6 @@ from recognizer.lab.dataset.manifest import LABELS, Photo, load_data, write_mani
 from recognizer.lab.dataset.new_manifest import make_manifest
 from tests.conftest import invoke, refuse
 
-SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
-
 
 def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:
     """Write a picture of large soft blobs: no two seeds have hashes that are near."""
@@ -36,7 +34,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, **options: Any) -> Collection:
-    return make_manifest(read_collection(folder), **{"shares": SHARES, **options})
+    return make_manifest(read_collection(folder), **{"test_share": 0.2, **options})
 
 
 def splits_of(made: Collection, key: Callable[[Photo], str]) -> dict[str, set[str]]:
@@ -51,7 +49,7 @@ def test_a_source_is_in_one_split_and_each_label_in_all(photos, tmp_path):
     assert all(len(splits) == 1 for splits in splits_of(made, lambda p: p.source).values())
     counts = Counter((p.label, p.split) for p in made.photos)
     for label in ("bone", "ivory_raw", "wood"):
-        assert [counts[label, split] for split in SHARES] == [14, 4, 2]
+        assert [counts[label, split] for split in ("train", "test")] == [16, 4]
     assert not made.warnings
     assert not made.left_out
     # The same data and seed give the same split, wherever the photos lie.
@@ -133,7 +131,7 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path):
     made = make(tmp_path / "p")
     assert len({p.source for p in made.photos}) == 20
     assert made.warnings[0].startswith("no photo has a source: each counts as its own")
-    assert Counter(p.split for p in made.photos) == {"train": 14, "test": 4, "validation": 2}
+    assert Counter(p.split for p in made.photos) == {"train": 16, "test": 4}
     (tmp_path / "p" / "bone").rename(tmp_path / "p" / "shop")
     (tmp_path / "q" / "bone").mkdir(parents=True)
     (tmp_path / "p" / "shop").rename(tmp_path / "q" / "bone" / "shop")
@@ -150,29 +148,16 @@ def test_an_unknown_label_says_exactly_what_to_do(photos):
     assert "unknown label 'bonne' (did you mean bone?) (20 photos)" in words
     assert "unknown label 'whale_tooth'" in words
     assert f"write into {photos}/taxonomy.toml: [label." in words
-    assert "--rename bonne=LABEL" in words
+    assert "rename the folder, or the label in the table" in words
 
 
-def test_labels_are_renamed_left_out_and_written_as_labels_are(photos):
+def test_labels_are_written_as_labels_are(photos):
     (photos / "ivory_raw").rename(photos / "Ivory Raw")
-    (photos / "wood").rename(photos / "elfenbein")
-    made = make(photos, renamed={"elfenbein": "ivory_worked", "bone": ""})
-    assert {p.label for p in made.photos} == {"ivory_raw", "ivory_worked"}
+    made = make(photos)
+    assert {p.label for p in made.photos} == {"bone", "ivory_raw", "wood"}
     assert "The label 'Ivory Raw' is ivory_raw (20 photos)" in made.notes
-    assert "The label 'bone' is left out (20 photos)" in made.notes
-    with pytest.raises(DatasetError, match=r"unknown label 'elfenbien' .did you mean elfenbein"):
-        make(photos, renamed={"elfenbien": "wood"})
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
-        (["--rename", "bone"], "--rename bone: write OLD=NEW"),
-        (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
-    ],
-)
-def test_the_command_refuses_what_makes_no_sense(photos, tmp_path, options, words):
-    given = [str(option).format(photos=photos) for option in options]
-    assert words in refuse("dataset", "split", photos, "-o", tmp_path / "data", *given).stderr
-    assert not (tmp_path / "data").exists()
+def test_the_output_is_no_file(photos):
+    given = ("dataset", "split", photos, "-o", photos / "bone" / "shop-0" / "0.jpg")
+    assert "is a file: name a folder" in refuse(*given).stderr

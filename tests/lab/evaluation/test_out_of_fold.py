@@ -87,7 +87,8 @@ def test_a_wrong_label_is_found(photos, tmp_path, monkeypatch):
 def test_a_fold_is_calibrated_on_the_others(photos):
     found = predictions(photos)
     shifted = np.where(found.folds[:, None] == 0, found.log_odds + 9, found.log_odds)
-    measured = measure_out_of_fold(predictions(photos, log_odds=shifted), "x", rounds=20)
+    held = predictions(photos, log_odds=shifted)
+    measured = measure_out_of_fold(held, "x", rounds=20).evaluation
     # Whatever the fold that drifts does to itself, the thresholds come from the others.
     assert measured.flagged_negatives.value == pytest.approx(1 / 3)
     assert measured.bundle == "x"
@@ -101,7 +102,7 @@ def test_labels_of_one_source_are_marked(photos, tmp_path):
     assert "ivory_worked † 12 (1)" in shown
     assert "Not from unseen sources (ivory, ivory_worked)" in shown
     assert "at least 0 %" in shown  # of the leads are products: one source says nothing of others
-    assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
+    assert measure_out_of_fold(predictions(photos), "x", rounds=20).evaluation.same_sources == ()
 
 
 def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(photos):
@@ -109,7 +110,8 @@ def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(pho
     shared = [replace(p, source="s0") if p.label == "ivory_worked" else p for p in photos]
     folds = np.where([p.label == "ivory_worked" for p in photos], np.arange(36) % 3, 0)
     folds = np.where([p.source == "s0" for p in shared], folds, [int(p.source[1]) for p in shared])
-    found = measure_out_of_fold(predictions(shared, folds=np.int16(folds)), "x", rounds=20)
+    held = predictions(shared, folds=np.int16(folds))
+    found = measure_out_of_fold(held, "x", rounds=20).evaluation
     assert found.same_sources == ("ceramic", "ivory", "ivory_worked", "listing_other")
 
 

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from recognizer.lab.evaluation.out_of_fold import read_out_of_fold, write_out_of_fold
 from recognizer.lab.training.runs import open_recipe, train_recipe
 from tests.conftest import refuse, succeed
 from tests.lab.training.conftest import small_config
-from tests.labelled import deal
+from tests.labelled import deal, write_manifest
 
 
 def test_runs_are_listed(labelled_photos, tmp_path, monkeypatch):
@@ -45,3 +49,29 @@ def test_runs_are_listed(labelled_photos, tmp_path, monkeypatch):
     shown = json.loads(succeed("runs", "runs/a", "--json").stdout)["out of fold"]["any_product"]
     assert first["AP"].startswith(f"{shown['average_precision']['value']:.3f} (")
     assert first["AP"].endswith(f"-{shown['average_precision']['high']:.2f})")
+
+
+def test_errors_out_of_fold_are_shown(trained, split, tmp_path):
+    """With the maps of the networks without their fold, and photos that these learned from."""
+    keys = ("sha256", "label", "source", "split")
+    rows = [{"file": str(p.path)} | {key: getattr(p, key) for key in keys} for p in split]
+    write_manifest(tmp_path, rows)
+    page, run = tmp_path / "errors.html", shutil.copytree(trained.folder, tmp_path / "run")
+    held = read_out_of_fold(run / "out-of-fold.parquet")
+    wrong = replace(held, log_odds=np.roll(held.log_odds, len(held.photos) // 3, axis=0))
+    write_out_of_fold(wrong, run / "out-of-fold.parquet")
+    given = ("runs", run, "--rounds", 10, "--output", page)
+    assert "--output takes one RUN and its --data" in refuse(*given).stderr
+    succeed(*given, "--data", tmp_path)
+    text = page.read_text("utf-8")
+    assert "scored by a network that had not seen its fold" in text
+    folds = dict(zip((p.sha256 for p in trained.photos), trained.folds.tolist(), strict=True))
+    paths = {str(p.path): p for p in split}
+    errors = text.split('<figure class="error">')[1:]
+    assert errors
+    for error in errors:
+        (photo,) = (p for path, p in paths.items() if path in error)
+        assert photo.split == "train"
+        assert photo.sha256 in error
+        assert error.count('alt="Training photo"') == 3
+    assert {folds[p.sha256] for path, p in paths.items() if path in text} == {0, 1}
