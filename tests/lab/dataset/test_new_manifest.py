@@ -156,8 +156,3 @@ def test_labels_are_written_as_labels_are(photos):
     made = make(photos)
     assert {p.label for p in made.photos} == {"bone", "ivory_raw", "wood"}
     assert "The label 'Ivory Raw' is ivory_raw (20 photos)" in made.notes
-
-
-def test_the_output_is_no_file(photos):
-    given = ("dataset", "split", photos, "-o", photos / "bone" / "shop-0" / "0.jpg")
-    assert "is a file: name a folder" in refuse(*given).stderr

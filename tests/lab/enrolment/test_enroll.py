@@ -293,15 +293,3 @@ def test_copies_count_once(parent, tmp_path):
 def test_names_that_cannot_be_enrolled(parent, blue, name, family, hint, words):
     with pytest.raises(UsageError, match=words):
         enroll(parent, name, blue, family=family, hint=hint)
-
-
-def test_a_bundle_is_never_overwritten(parent, blue, tmp_path):
-    (tmp_path / "out-v1").mkdir()
-    enroll(parent, RHINO, blue, tmp_path / "out-v1")  # an empty folder is fine
-    before = (tmp_path / "out-v1" / "bundle.json").read_bytes()
-    with pytest.raises(UsageError, match="exists already"):
-        enroll(parent, RHINO, blue, tmp_path / "out-v1")
-    assert (tmp_path / "out-v1" / "bundle.json").read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
-    with pytest.raises(UsageError, match="bundle"):  # before any work
-        enroll(parent, RHINO, [], tmp_path / "out-v1" / "bundle.json" / "a-v1")

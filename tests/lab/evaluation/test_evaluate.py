@@ -1,7 +1,6 @@
 """Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
 
 import csv
-import json
 import os
 import re
 from dataclasses import replace
@@ -127,16 +126,6 @@ def test_a_table_by_source_slice_and_column(recognizer, photos, tmp_path):
     assert {one.name for one in found["subtype"]} == {"comb", "(empty)"}
     for rows_of in found.values():
         assert sum(one.products.photos + one.negatives.photos for one in rows_of) == 17
-
-
-def test_against_itself_nothing_differs(tiny_bundle, data):
-    pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
-    families = pairs["families"]
-    assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
-    for family in families:
-        assert family["recall"]["now"] == 0.8
-        for figure in ("average_precision", "recall"):
-            assert family[figure]["difference"]["value"] == 0
 
 
 def test_photos_of_the_training_are_noticed(tiny_bundle, data, photos, tmp_path):

@@ -41,17 +41,6 @@ def test_recall_is_what_is_over_the_threshold(photos, rate):
     assert rank(truth, scores).recall_at(rate) == pytest.approx(expected)
 
 
-@given(ranked_photos(), st.data())
-def test_counting_a_photo_twice_is_having_it_twice(photos, data):
-    truth, scores = photos
-    counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
-    recall = lambda ranking: ranking.recall_at(0.3)  # noqa: E731
-    for metric in (RankedCounts.average_precision, recall):
-        repeated = metric(rank(np.repeat(truth, counts), np.repeat(scores, counts)))
-        both = metric(rank(truth, scores, np.stack([counts, np.ones_like(counts)])))
-        assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
-
-
 def test_a_paired_interval_knows_what_is_hard_for_both():
     rng = np.random.default_rng(2)
     truth = np.arange(300) % 3 == 0

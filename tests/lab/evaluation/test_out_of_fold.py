@@ -101,6 +101,7 @@ def test_labels_of_one_source_are_marked(photos, tmp_path):
     shown = " ".join(succeed("runs", file, "--rounds", 20).output.split())
     assert "ivory_worked † 12 (1)" in shown
     assert "Not from unseen sources (ivory, ivory_worked)" in shown
+    assert "one.parquet, out of fold" in shown
     assert "at least 0 %" in shown  # of the leads are products: one source says nothing of others
     assert measure_out_of_fold(predictions(photos), "x", rounds=20).evaluation.same_sources == ()
 
@@ -113,18 +114,6 @@ def test_a_label_whose_source_was_dealt_by_photo_for_another_label_is_marked(pho
     held = predictions(shared, folds=np.int16(folds))
     found = measure_out_of_fold(held, "x", rounds=20).evaluation
     assert found.same_sources == ("ceramic", "ivory", "ivory_worked", "listing_other")
-
-
-def test_the_command_line_measures_a_file_alone(file):
-    done = succeed("runs", file, "--rounds", 20)
-    assert "out-of-fold.parquet, out of fold" in done.output
-    done = succeed("runs", file, "--rounds", 20, "--prevalence", 0.5, "--json")
-    content = json.loads(done.stdout)
-    assert (content["out of fold"]["photos"], content["out of fold"]["prevalence"]) == (36, 0.5)
-    assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
-    gone = refuse("runs", file.with_name("gone.parquet"))
-    assert "gone.parquet: No such file or directory" in gone.stderr
-    assert "--data" in refuse("evaluate").stderr
 
 
 def test_runs_are_compared_photo_by_photo(photos, file, tmp_path):
