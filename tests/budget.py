@@ -15,7 +15,7 @@ from recognizer.commands import VERBS, load_verb
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def tracked() -> list[Path]:
+def tracked():
     """Return the files that git tracks and that are there."""
     command = ["git", "ls-files", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
@@ -23,7 +23,7 @@ def tracked() -> list[Path]:
     return [path for path in paths if path.is_file() or path.is_symlink()]
 
 
-def count() -> dict[str, int]:
+def count():
     """Return the counts by the names of the budget."""
     files = tracked()
     sources = [path for path in files if path.suffix == ".py"]
@@ -48,11 +48,11 @@ def count() -> dict[str, int]:
     }
 
 
-def _lines(path: Path) -> int:
+def _lines(path):
     return path.read_bytes().count(b"\n")
 
 
-def main() -> int:
+def main():
     """Print counts, aims and debts; exit with 1 if a count exceeds the sum of the other two."""
     path = ROOT / "pyproject.toml"
     text = path.read_text("utf-8")

@@ -6,7 +6,6 @@ differ; wrong after anything else. A change in decoding or inference shows as a 
 
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -18,10 +17,10 @@ FILE = Path(__file__).parent / "golden.json"
 GRID = 4
 
 
-def observe() -> dict[str, dict[str, Any]]:
+def observe():
     """Return for each sample the colors of its model input on a coarse grid, and its scores."""
     recognizer = Recognizer.load(threads=1)
-    found: dict[str, dict[str, Any]] = {}
+    found = {}
     for entry in json.loads((SAMPLES / "samples.json").read_text()):
         path = SAMPLES / entry["file"]
         rgb = recognizer.load_image(path).frames[0].rgb

@@ -1,14 +1,13 @@
 """Random hashes for tests, and hashes near to them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 
-def random_hashes(count: int, seed: int = 0) -> NDArray[np.uint8]:
+def random_hashes(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 32)).astype(np.uint8)
 
 
-def with_flips(hash_: NDArray[np.uint8], flips: int, seed: int = 0) -> NDArray[np.uint8]:
+def with_flips(hash_, flips, seed=0):
     """Return a hash that differs in exactly so many bits."""
     bits = np.unpackbits(hash_)
     bits[np.random.default_rng(seed).choice(256, flips, replace=False)] ^= 1

@@ -2,18 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-
-import pytest
 
 from recognizer.lab.dataset.manifest import Photo, load_data
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
-SMALL_RECIPE: dict[str, object] = {
+SMALL_RECIPE = {
     "name": "tiny",
     "backbone": "test_efficientnet",
     "weights": "none",
@@ -26,12 +23,12 @@ SMALL_RECIPE: dict[str, object] = {
 MANIFEST_COLUMNS = ("sha256", "file", "label", "source", "split", "subtype")
 
 
-def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
+def photo(i, label="ceramic", source="a", split="train"):
     """Describe a photo that need not exist."""
     return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
 
 
-def write_photos(root: Path, count: int = 12) -> list[Photo]:
+def write_photos(root, count=12):
     """Write a folder for each label, and return its photos."""
     for label, color in COLOR_OF.items():
         (root / label).mkdir(parents=True)
@@ -41,20 +38,20 @@ def write_photos(root: Path, count: int = 12) -> list[Photo]:
     return load_data([root])
 
 
-def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:
+def write_manifest(folder, rows):
     """Write a manifest from rows by column; a column that a row lacks is empty."""
     lines = [",".join(row.get(column, "") for column in MANIFEST_COLUMNS) for row in rows]
     text = "\n".join([",".join(MANIFEST_COLUMNS), *lines]) + "\n"
     (folder / "manifest.csv").write_text(text, encoding="utf-8")
 
 
-def store(folder: Path, name: str, content: bytes, **row: str) -> dict[str, str]:
+def store(folder, name, content, **row):
     """Write a photo, and return its row of a manifest."""
     (folder / name).write_bytes(content)
     return {"sha256": sha256(content).hexdigest(), "file": name, **row}
 
 
-def write_split_photos(folder: Path) -> Path:
+def write_split_photos(folder):
     """Make a folder with a manifest: 12 training and 6 test photos a label, in six sources."""
     folder.mkdir()
     rows = []
@@ -68,14 +65,14 @@ def write_split_photos(folder: Path) -> Path:
     return folder
 
 
-def write_recipe(path: Path, **changes: object) -> Path:
+def write_recipe(path, **changes):
     """Write the recipe of a small network, with what differs from :data:`SMALL_RECIPE`."""
     values = {**SMALL_RECIPE, **changes}
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
     return path
 
 
-def deal(photos: Sequence[Photo], *splits: str, sources: Sequence[str] = ()) -> list[Photo]:
+def deal(photos, *splits, sources=()):
     """Deal the photos out among the splits in turn, and among as many sources."""
     sources = sources or splits
     return [
@@ -84,7 +81,7 @@ def deal(photos: Sequence[Photo], *splits: str, sources: Sequence[str] = ()) -> 
     ]
 
 
-def carry_small_recipe(folder: Path, patch: pytest.MonkeyPatch) -> None:
+def carry_small_recipe(folder, patch):
     """Let the package's default recipe have a small network of random weights in place of its own.
 
     All other keys stay as they are. The recipe is written into ``folder``.

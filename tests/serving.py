@@ -2,16 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
 
 
 @contextmanager
-def serving(app: Starlette, **config: Any) -> Iterator[str]:
+def serving(app, **config):
     """Serve an app on a free port of the loopback, and yield its URL."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, **config))
     thread = threading.Thread(target=server.run, daemon=True)

@@ -1,10 +1,8 @@
 import hashlib
 import pickle
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.description import Calibration
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
-from recognizer.prediction import Prediction
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif
@@ -25,14 +22,14 @@ from tests.pictures import animated
 from tests.tiny import LABELS, edit_description, write_tiny_bundle
 
 
-def assert_same(one: Prediction, other: Prediction) -> None:
+def assert_same(one, other):
     assert replace(one, scores={}, families={}) == replace(other, scores={}, families={})
     for mine, theirs in ((one.scores, other.scores), (one.families, other.families)):
         assert list(mine) == list(theirs)
         assert np.allclose(list(mine.values()), list(theirs.values()), rtol=0, atol=1e-5)
 
 
-def mixed() -> list[bytes]:
+def mixed():
     """Photos with failed, damaged and animated images between them, more than one batch."""
     photos = [encoded(picture(c, seed=i)) for i, c in enumerate(("red", "green", "blue") * 5)]
     photos[2] = b""
@@ -84,9 +81,9 @@ def test_a_batch_gives_what_single_calls_give(batch_size, recognizer):
 
 
 def test_images_are_read_as_predictions_are_taken(recognizer):
-    read: list[int] = []
+    read = []
 
-    def source() -> Iterator[bytes]:
+    def source():
         for i in range(1000):
             read.append(i)
             yield encoded(picture(seed=i))
@@ -160,7 +157,7 @@ def test_a_prediction_of_another_model_is_refused(recognizer, tmp_path):
 def test_a_family_with_the_name_of_a_label_is_a_lead_of_its_own(name, tmp_path):
     """As of `enroll pangolin_skin --family pangolin_scales`, where both names are labels too."""
 
-    def rename(description: dict[str, Any]) -> None:
+    def rename(description):
         (family,) = description["families"]
         family["name"] = name
         description["taxonomy"] = {"family": {name: {"display_name": "Ivory", "note": "-"}}}
@@ -213,7 +210,7 @@ def test_no_error_of_opencv_escapes(shape, channels, recognizer):
     assert recognizer.explain(image).heatmap.size
 
 
-def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
+def red_at(box, size=(64, 64)):
     """A blue picture, unevenly lit, with a red object."""
     light = Image.linear_gradient("L").rotate(45).resize(size).point(lambda value: value // 3)
     image = Image.merge("RGB", (Image.new("L", size, 20), light, Image.new("L", size, 230)))
@@ -222,7 +219,7 @@ def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> 
 
 
 TURN, MIRROR = Image.Transpose.ROTATE_90, Image.Transpose.FLIP_LEFT_RIGHT
-CASES: dict[str, Callable[[Image.Image], bytes]] = {
+CASES = {
     "png": lambda im: encoded(im, "PNG"),
     "jpeg": lambda im: encoded(im, "JPEG", quality=95),
     "turned": lambda im: encoded(im.transpose(TURN), "JPEG", quality=95, exif=exif(6)),
@@ -264,7 +261,7 @@ def test_the_box_is_around_the_red_object(case, size, box, recognizer):
     assert middle[0] > 200 > middle[2]
 
 
-def collage(*colors: str) -> Image.Image:
+def collage(*colors):
     """Four pictures of 400 x 300 pixels in one of 808 x 608."""
     page = Image.new("RGB", (808, 608), "white")
     for number, color in enumerate(colors or ("green", "blue", "green", "red")):
@@ -323,7 +320,7 @@ def test_near_leads_are_rescored_with_augmentation(
     """Here by a network that sees red at the top alone, and images that have it on the left."""
     asked, at_once = list[int](), list[bool]()
 
-    def run(_: object, images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    def run(_, images):
         at_once.append(isinstance(images, list))
         images = list(images)
         asked.append(len(images))
@@ -359,7 +356,7 @@ def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path, bundle):
     assert score < 0.1
 
 
-def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def drawn_heat(peak, threshold):
     """Return what is left bright, and the line, of a heat-map with a hot place in a corner."""
     heat = np.full((10, 10), 0.3 * peak, np.float32)
     heat[:5, :5] = peak

@@ -4,9 +4,7 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -27,7 +25,7 @@ LIMIT = 600 << 20 if sys.platform == "linux" else None
 
 
 @pytest.fixture(scope="module")
-def guarded(tiny_bundle: Path) -> Iterator[GuardedRecognizer]:
+def guarded(tiny_bundle):
     limits = Limits(max_bytes=100_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
@@ -139,10 +137,10 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(guarded, monke
 
 
 def test_many_tasks_of_an_event_loop(guarded):
-    async def ask() -> tuple[list[Prediction | BaseException], int]:
+    async def ask():
         ticks = 0
 
-        async def tick() -> None:
+        async def tick():
             nonlocal ticks
             while True:
                 await asyncio.sleep(0.001)

@@ -1,7 +1,6 @@
 """Confirmed images, and leads near them: values, files of outcomes, scans."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from tests.pictures import scene
 from tests.rows.rows import HASH, bare_row, digest, write_scan
 
 
-def item(phash: str, **changes: str) -> KnownItem:
+def item(phash, **changes):
     return KnownItem(**{"phash": phash, "outcome": "0" * 32} | changes)
 
 
@@ -37,7 +36,7 @@ def test_matches_are_the_nearest_first_and_within_31_bits():
     assert len(KnownItems([item(HASH)] * 3000).match(HASH)) == 20  # rows stay small
 
 
-def line(number: int, judgement: str = "confirmed", **more: object) -> str:
+def line(number, judgement="confirmed", **more):
     given = {"id": f"{number:032}", "time": f"2026-01-01T00:00:{number:02}Z", "sha256": "a" * 64}
     return json.dumps(given | {"judgement": judgement, "phash": HASH, "reviewer": "Ama"} | more)
 
@@ -107,7 +106,7 @@ def test_a_copy_of_a_confirmed_image_is_a_lead(scan, tmp_path):
     (folder / "copy.png").write_bytes(encoded(small, "PNG"))
     (folder / "other.png").write_bytes(encoded(scene(1), "PNG"))
 
-    def scanned(*options: object) -> list[dict[str, Any]]:
+    def scanned(*options):
         scan(folder, *options)
         return sorted(read_rows(tmp_path / "scan.sqlite"), key=lambda row: row["source"])
 

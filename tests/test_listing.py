@@ -4,15 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.listing import (
-    Role,
-    as_time,
-    as_url,
-    find_columns,
-    listing_of,
-    price_of,
-    value_of,
-)
+from recognizer.listing import Role, as_time, as_url, find_columns, listing_of, price_of, value_of
 
 
 def test_the_surest_name_counts():

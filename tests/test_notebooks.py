@@ -13,7 +13,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MAX_LINES = 80  # of the code of a notebook
 
 
-def code_of(path: Path) -> list[str]:
+def code_of(path):
     """Return the source of each code cell."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -4,8 +4,6 @@ import re
 import sqlite3
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,21 +37,21 @@ WHOLE = (
 class Plans:
     """The steps of all statements that were run, by statement."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.steps: dict[str, set[str]] = defaultdict(set)
+    def __init__(self, monkeypatch):
+        self.steps = defaultdict(set)
         steps, connect = self.steps, sqlite3.connect
 
         class Explained(sqlite3.Connection):
-            def explain(self, statement: str, values: Any) -> None:
+            def explain(self, statement, values):
                 if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE)", statement):
                     plan = super().execute(f"EXPLAIN QUERY PLAN {statement}", values)
                     steps[statement].update(detail for *_, detail in plan)
 
-            def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+            def execute(self, statement, values=()):
                 self.explain(statement, values)
                 return super().execute(statement, values)
 
-            def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
+            def executemany(self, statement, values):
                 for one in (given := [*values])[:1]:
                     self.explain(statement, one)
                 return super().executemany(statement, given)
@@ -62,7 +60,7 @@ class Plans:
             sqlite3, "connect", lambda *args, **kw: connect(*args, factory=Explained, **kw)
         )
 
-    def scans(self) -> list[str]:
+    def scans(self):
         """Return the statements that read all of a large table, with the steps that do."""
         return [
             f"{statement}: {step}"
@@ -72,10 +70,10 @@ class Plans:
         ]
 
 
-def rows() -> list[NewRow]:
+def rows():
     levels = ["priority", "review", "clear", "unscored"]
 
-    def row(number: int) -> NewRow:
+    def row(number):
         phash = None if number % 4 == 3 else (HASH, NEAR)[number % 2]
         item = {"id": f"L{number // 3}", "title": "x"} if number % 5 else None
         more = {"phash": phash, "item": item, "audit": 0.5 if number % 4 == 2 else None}
@@ -85,12 +83,12 @@ def rows() -> list[NewRow]:
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Plans:
+def plans(monkeypatch):
     return Plans(monkeypatch)
 
 
 @pytest.fixture
-def scan(tmp_path: Path, plans: Plans) -> Path:
+def scan(tmp_path, plans):
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         file.append(rows())

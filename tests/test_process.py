@@ -1,8 +1,6 @@
 """Processes that may die, seen from their parent and from what is forked off it."""
 
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +9,7 @@ from recognizer.errors import MissingExtraError, PolicyError
 from tests.conftest import run_python
 
 
-def numbered(answered: list[Any], request: object, _: object) -> int:
+def numbered(answered, request, _):
     answered.append(request)
     return len(answered)
 
@@ -22,7 +20,7 @@ def test_the_first_call_is_answered_first():
         assert [future.result() for future in futures] == [*range(1, 21)]
 
 
-def die(answered: list[Any], path: Path, send: object) -> int:
+def die(answered, path, send):
     """Die, and be it only once; the file counts the calls."""
     calls = len(path.read_bytes()) + 1 if path.exists() else 1
     path.write_bytes(b"x" * calls)
@@ -41,7 +39,7 @@ def test_a_request_whose_process_died_is_asked_once_more(tmp_path):
         assert pool.stats() == {"processes": 1, "waiting": 0, "replaced": 3}
 
 
-def fail(_: list[Any], call: str, __: object) -> None:
+def fail(_, call, __):
     if call == "extra":
         raise MissingExtraError("fsspec", "cloud")
     raise PolicyError(call)

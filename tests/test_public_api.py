@@ -5,7 +5,6 @@ import re
 import zipfile
 from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -24,7 +23,7 @@ from tests.pictures import animated
 ROOT = Path(__file__).parents[1]
 
 
-def homes(package: ModuleType) -> dict[str, str]:
+def homes(package):
     """Public name -> the module in which the type checker sees it."""
     stub = ast.parse(Path(str(package.__file__)).with_suffix(".pyi").read_text("utf-8"))
     nodes = [node for node in ast.walk(stub) if isinstance(node, ast.ImportFrom)]

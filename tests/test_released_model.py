@@ -13,14 +13,13 @@ from tests.conftest import encoded, picture
 
 
 @pytest.fixture(scope="module")
-def released() -> Recognizer:
+def released():
     return Recognizer.load(threads=1)
 
 
 @pytest.fixture(scope="module")
-def reference() -> dict[str, object]:
-    found: dict[str, object] = json.loads(golden.FILE.read_text())
-    return found
+def reference():
+    return json.loads(golden.FILE.read_text())
 
 
 def test_the_reference_is_of_this_model(released, reference):

@@ -16,7 +16,7 @@ SAMPLES = ROOT / "datasets" / "samples"
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"}
 
 
-def tracked() -> list[Path]:
+def tracked():
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     return budget.tracked()
@@ -42,7 +42,7 @@ def test_notebooks_carry_no_outputs():
             assert not any(kept), (path.name, cell.get("id"))
 
 
-def anchors(page: Path) -> set[str]:
+def anchors(page):
     """The headings of a page, as links name them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in headings}

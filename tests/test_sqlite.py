@@ -3,8 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -32,7 +31,7 @@ class Photos(SqliteFile):
     )
 
 
-def state_of(path: Path) -> list[tuple[Any, ...]]:
+def state_of(path):
     with closing(sqlite3.connect(path)) as database:
         schema = database.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
         return [*schema, *database.execute("PRAGMA user_version")]
@@ -70,13 +69,12 @@ def test_a_file_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     before = path.read_bytes()
     connect, uris = sqlite3.connect, list[str]()
 
-    def read_only(name: str, **options: Any) -> sqlite3.Connection:
+    def read_only(name, **options):
         """Refuse what a read-only disk refuses, also to the superuser."""
         uris.append(name)
         if not name.endswith("immutable=1"):
             raise sqlite3.OperationalError("unable to open database file")
-        database: sqlite3.Connection = connect(name, **options)
-        return database
+        return connect(name, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda *_: False)

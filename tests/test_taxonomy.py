@@ -11,7 +11,7 @@ TAXONOMY = load_taxonomy()
 BLUE = {"kind": "product", "family": "ivory", "cites": "Appendix I.", "hint": " Look at\nit. "}
 THING = {"kind": "lookalike", "display_name": "Thing"}
 
-BROKEN: dict[str, tuple[dict[str, object], str]] = {
+BROKEN = {
     "schema": ({"schema": 2}, "schema must be 1, not 2"),
     "top key": ({"labels": {}}, "unknown key 'labels' .did you mean label?"),
     "label key": (

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(tmp_path_factory):
     """The content of a wheel that was built from the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
@@ -27,7 +27,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(unpacked, folder, *arguments):
     blocker = folder / "blocked"
     for name in ("torch", "timm", "sklearn", "onnx", "matplotlib"):
         (blocker / name).mkdir(parents=True, exist_ok=True)

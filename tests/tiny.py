@@ -5,13 +5,9 @@ Red pictures are worked ivory, green ones are ceramic, blue ones are something e
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from recognizer.imaging import PREPROCESSING_VERSION
@@ -33,7 +29,7 @@ KINDS = ("product", "product", "lookalike", "other")
 GAIN = 12.0
 
 
-def tiny_model() -> onnx.ModelProto:
+def tiny_model():
     """uint8 (N, 32, 32, 3) -> scores (N, 4), maps (N, 4, 4, 4), embedding (N, 3)."""
     # Rows: labels; columns: red, green, blue. Raw ivory is dark red: nothing says so for sure.
     weight = np.array([[1, -1, -1], [0.2, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)
@@ -62,14 +58,14 @@ def tiny_model() -> onnx.ModelProto:
     return model
 
 
-def with_evidence(bundle: Bundle) -> Bundle:
+def with_evidence(bundle):
     """Return a bundle with evidence for worked ivory, and none for raw ivory."""
     evidence = LabelEvidence(test=PhotoCounts(photos=9, sources=2))
     first, *others = bundle.labels
     return replace(bundle, labels=(replace(first, evidence=evidence), *others))
 
 
-def describe(model: bytes, folder: Path) -> Bundle:
+def describe(model, folder):
     """The bundle that belongs to :func:`tiny_model`."""
     thresholds = {0.05: 0.4, 0.01: 0.5, 0.001: 0.9}
     return Bundle(
@@ -98,7 +94,7 @@ def describe(model: bytes, folder: Path) -> Bundle:
     )
 
 
-def write_tiny_bundle(folder: Path, model: bytes | None = None, **changes: Any) -> Path:
+def write_tiny_bundle(folder, model=None, **changes):
     """Write the bundle, with :func:`tiny_model` by default, into a folder and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     content = tiny_model().SerializeToString() if model is None else model
@@ -108,7 +104,7 @@ def write_tiny_bundle(folder: Path, model: bytes | None = None, **changes: Any) 
     return folder
 
 
-def change_by_hand(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+def change_by_hand(folder, change):
     """Change the ``bundle.json`` in a folder, and leave its digest as it was."""
     path = folder / "bundle.json"
     content = json.loads(path.read_text())
@@ -117,10 +113,10 @@ def change_by_hand(folder: Path, change: Callable[[dict[str, Any]], object]) -> 
     return folder
 
 
-def edit_description(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+def edit_description(folder, change):
     """Change the ``bundle.json`` in a folder, and its digest to what it then must be."""
 
-    def change_all(content: dict[str, Any]) -> None:
+    def change_all(content):
         change(content)
         content["digest"] = parse_bundle(folder, content).digest
 

@@ -1,9 +1,7 @@
 """Work counted instead of time: the same on every machine, however busy it is."""
 
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
 class Count:
@@ -11,10 +9,10 @@ class Count:
 
     number = 0
 
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, function):
         """Return a function that counts its calls."""
 
-        def counting(*args: Any, **options: Any) -> Any:
+        def counting(*args, **options):
             self.number += 1
             return function(*args, **options)
 
@@ -22,11 +20,11 @@ class Count:
 
 
 @contextmanager
-def counted_calls() -> Iterator[Count]:
+def counted_calls():
     """Count the calls of functions, those in C too, in this thread until the end of the block."""
     count = Count()
 
-    def profile(_: Any, event: str, __: Any) -> None:
+    def profile(_, event, __):
         count.number += event in {"call", "c_call"}
 
     sys.setprofile(profile)

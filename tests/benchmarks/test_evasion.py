@@ -18,7 +18,7 @@ PHOTO = np.asarray(Image.open(SAMPLES / "ivory-figure.jpg").convert("RGB").reduc
 OTHER = np.asarray(Image.open(SAMPLES / "mug.jpg").convert("RGB").reduce(2))
 
 
-def _material(seed: int = 0) -> Material:
+def _material(seed=0):
     return Material(np.random.default_rng(seed), lambda: OTHER, 64)
 
 

@@ -3,12 +3,9 @@
 A bundle is exported from a tiny network; then it is given a product, and another one.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Enrolled, Exported
 from tests.conftest import read_rows, succeed, write_pictures
 from tests.labelled import write_recipe, write_split_photos
@@ -17,24 +14,24 @@ PRODUCTS = ("rhino_horn", "seahorse")  # that are enrolled, one after the other
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_negatives_are_enough() -> Iterator[None]:
+def _few_negatives_are_enough():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recognizer.lab.enrolment.enroll.MIN_NEGATIVES", 3)
         yield
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory):
     return tmp_path_factory.mktemp("makers")
 
 
 @pytest.fixture(scope="module")
-def data(place: Path) -> Path:
+def data(place):
     return write_split_photos(place / "data")
 
 
 @pytest.fixture(scope="module")
-def photos(place: Path) -> dict[str, Path]:
+def photos(place):
     """Product -> a folder with photos of it, which no network has seen."""
     return {
         name: write_pictures(place / name, *["gray"] * 3, seed=1000 + 10 * number)
@@ -43,7 +40,7 @@ def photos(place: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]:
+def bundles(place, data, photos):
     """Enrolments after the export -> the bundle."""
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
     succeed("train", recipe, "--data", data, "--output", place / "run")
@@ -58,7 +55,7 @@ def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]
 
 
 @pytest.fixture(params=range(len(PRODUCTS) + 1))
-def made(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> tuple[int, Bundle]:
+def made(request, bundles):
     return request.param, load_bundle(bundles[" ".join(PRODUCTS[: request.param])])
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
+def bundle(tmp_path):
     folder = write_tiny_bundle(tmp_path / "tiny-v1")
     write_bundle(with_self_test(load_bundle(folder)))
     return folder

@@ -1,8 +1,6 @@
 """Rules that the options of all verbs keep."""
 
 import shlex
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -10,7 +8,7 @@ from recognizer.commands import EXAMPLES, VERBS, load_verb
 from tests.conftest import refuse, run_python, succeed
 
 
-def commands() -> Iterator[tuple[str, Any]]:
+def commands():
     """Every verb, and every verb of a group, with its command."""
     for verb in VERBS:
         command = load_verb(verb)
@@ -50,7 +48,7 @@ def test_words_of_a_command_are_not_rewritten(tmp_path):
 
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_the_help_that_people_see_has_every_text(verb):
-    def bare(text: str) -> str:  # lines are broken at hyphens too
+    def bare(text):  # lines are broken at hyphens too
         return "".join(text.split())
 
     seen = bare(succeed(*verb.split(), "--help").stdout)

@@ -1,10 +1,8 @@
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import ExitCode
@@ -12,9 +10,6 @@ from recognizer.cli.scan import default_output
 from recognizer.rows import ScanFile
 from tests.conftest import encoded, invoke, picture, read_rows, refuse, run_python, succeed
 from tests.tiny import write_tiny_bundle
-
-Scan = Callable[..., Result]
-MakeFolder = Callable[..., Path]
 
 
 def test_version_and_usage():
@@ -138,7 +133,7 @@ def test_the_column_of_listings_has_to_exist(scan, photo_folder, tmp_path):
 
 
 @pytest.fixture
-def listed(photo_folder: MakeFolder, tmp_path: Path) -> tuple[Path, Path]:
+def listed(photo_folder, tmp_path):
     """A photo, and the place of a table in another folder."""
     (photo,) = photo_folder("green").iterdir()
     (tmp_path / "sent").mkdir()

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.desk.decided import about_images
-from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.engine import Recognizer
+from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.rows import ScanFile
-from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import listing, tusk_fish_and_broken
@@ -25,7 +23,7 @@ from tests.rows.rows import HASH, NOW, quick_folder, row_of, write_scan
 
 
 @pytest.fixture
-def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
+def rows(tmp_path, recognizer):
     rows = []
     for number, color in enumerate(["red", "red", "green", "red"]):
         path = tmp_path / f"{number}.jpg"
@@ -36,7 +34,7 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
 
 
 @pytest.fixture
-def scan(tmp_path: Path, rows: list[Row]) -> Path:
+def scan(tmp_path, rows):
     """A scan in whose file people have said what they found out."""
     path = write_scan(tmp_path / "scan.sqlite", rows)
     said = [("confirmed", None), ("rejected", None), ("rejected", "ceramic"), ("unsure", None)]
@@ -117,7 +115,7 @@ def test_a_verdict_on_a_listing_confirms_its_leads_of_products_alone(tmp_path):
         assert stored.decided() == {}
 
 
-def withdrawn(said: Outcome) -> Outcome:
+def withdrawn(said):
     occasion, time = Occasion.WITHDRAWAL, said.time + timedelta(days=1)
     return replace(said, time=time, occasion=occasion, withdraws=said.id)
 

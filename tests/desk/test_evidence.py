@@ -14,12 +14,11 @@ from recognizer.cli import ExitCode
 from recognizer.desk.evidence import TAG_MANIFEST, find_leads, write_case
 from recognizer.desk.outcomes import Occasion
 from recognizer.desk.photos import read_original
-from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import Decision
-from recognizer.rows import Row, ScanFile
+from recognizer.rows import ScanFile
 from recognizer.rows.row import Reference
 from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture, refuse, succeed
@@ -30,7 +29,7 @@ HOSTILE = "<script>alert(1)</script>\u202e"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan")
     (folder / "red.jpg").write_bytes(encoded(picture("red")))
     (folder / "green.png").write_bytes(encoded(picture("green"), "PNG"))
@@ -38,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(folder: Path, recognizer: Recognizer) -> list[Row]:
+def rows(folder, recognizer):
     item = {"id": "L7", "title": HOSTILE, "price": 12.5, "seller": None}
     return [
         row_of(recognizer, folder / "red.jpg", item=item),
@@ -48,12 +47,12 @@ def rows(folder: Path, recognizer: Recognizer) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def scan(folder: Path, rows: list[Row]) -> Path:
+def scan(folder, rows):
     return write_scan(folder / "scan.sqlite", [*rows, bare_row("failed.jpg", 0, "unscored")])
 
 
 @pytest.fixture(scope="module")
-def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Path:
+def original(folder, scan, rows, tiny_bundle):
     """A case of both photos of a listing, with verdicts on one of them and on the listing."""
     said = [
         outcome("unsure", sha256=rows[0].sha256, note=HOSTILE),
@@ -68,11 +67,11 @@ def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Pa
 
 
 @pytest.fixture
-def case(original: Path, tmp_path: Path) -> Path:
+def case(original, tmp_path):
     return Path(shutil.copytree(original, tmp_path / "case"))
 
 
-def failed(case: Path, *options: object) -> str:
+def failed(case, *options):
     """Return the flaws that ``verify`` prints, or nothing."""
     done = invoke("verify", case, *options)
     assert done.exit_code in (ExitCode.DONE, ExitCode.SOME_FAILED), done.output
@@ -81,11 +80,11 @@ def failed(case: Path, *options: object) -> str:
     return "\n".join(lines)
 
 
-def digest_of(case: Path) -> str:
+def digest_of(case):
     return hashlib.sha256((case / TAG_MANIFEST).read_bytes()).hexdigest()
 
 
-def make_again(case: Path) -> str:
+def make_again(case):
     """Make all digests of a changed case again, as who forges one would, and return the last."""
     for name in os.listdir(case):
         if name != "data":
@@ -122,7 +121,7 @@ def test_only_a_lead_has_a_line_and_a_sentence(case, rows):
     assert [path.stem for path in (case / "data" / "heatmaps").iterdir()] == [rows[0].sha256]
 
 
-def _link(folder: Path) -> None:
+def _link(folder):
     folder.symlink_to(folder.rename(folder.parents[2] / "moved"))
 
 
@@ -182,7 +181,7 @@ def test_any_change_of_any_file_is_found(case):
     [(None, "not_found"), (encoded(picture("gray")), "has changed since the scan")],
 )
 def test_an_original_that_is_gone_or_changed_is_said_to_be(tmp_path, rows, recognizer, data, words):
-    def read(row: Row) -> bytes:
+    def read(row):
         if data is None:
             raise Refused(Reason.NOT_FOUND, "no such file")
         return data

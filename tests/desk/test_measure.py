@@ -1,12 +1,10 @@
 """Figures of a scan, and thresholds, by the outcomes of its images."""
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +12,15 @@ from scipy.special import expit
 
 from recognizer.cli import ExitCode
 from recognizer.desk.cli.thresholds import _print_choice
-from recognizer.desk.measure import Measurement, Misses, distinct_images, measure_outcomes
-from recognizer.desk.outcomes import Judgement, Occasion, Outcome, open_reviewed
-from recognizer.desk.thresholds import Choice, choose, measure_reviewed, policy_of
+from recognizer.desk.measure import distinct_images, measure_outcomes
+from recognizer.desk.outcomes import Judgement, Occasion, open_reviewed
+from recognizer.desk.thresholds import choose, measure_reviewed, policy_of
 from recognizer.errors import UsageError
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy.decide import decide
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability
 from recognizer.prediction import Prediction
-from recognizer.rows import Row, ScanFile
+from recognizer.rows import ScanFile
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import invoke, refuse, succeed
@@ -33,11 +31,11 @@ from tests.tiny import write_tiny_bundle
 C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
 
 
-def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Outcome:
+def said(name, judgement, hours=1, **values):
     return outcome(judgement, time=NOW + timedelta(hours=hours), sha256=digest(name), **values)
 
 
-def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
+def measure(rows, *outcomes):
     with TemporaryDirectory() as folder:
         scan = write_scan(Path(folder) / "scan.sqlite", rows)
         store(scan, outcomes)
@@ -45,7 +43,7 @@ def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
             return measure_outcomes(distinct_images(file), stored, [load_taxonomy()])
 
 
-def leads(*names: str, decision: str = "review") -> list[Row]:
+def leads(*names, decision="review"):
     return [bare_row(name, 0.7, decision) for name in names]
 
 
@@ -92,7 +90,7 @@ def test_families_of_custom_labels_are_those_of_their_bundle(tmp_path):
     assert (counted, warned) == ([[0], [1]], [True, False])
 
 
-def cleared(name: str, audit: float | None) -> Row:
+def cleared(name, audit):
     return bare_row(name, 0.001, "clear", audit=audit)
 
 
@@ -135,7 +133,7 @@ def test_only_leads_of_products_are_measured():
     assert (found.images, found.leads, found.decided, found.misses) == (4, 1, 1, None)
 
 
-def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
+def audited(rows, *outcomes):
     """The misses of these rows, and of a hundred clear images of which 2 of 50 are found."""
     rows = [*rows, *(cleared(f"c{i}", 0.5 if i < 50 else None) for i in range(100))]
     audit = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
@@ -162,7 +160,7 @@ C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
+def bundle():
     return load_bundle(RELEASED)
 
 
@@ -196,10 +194,10 @@ def test_the_policy_decides_as_chosen(bundle, cases):
 Image = tuple[float, Judgement | None, float | None]
 
 
-def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[list[Row]], dict[str, Outcome]]:
+def said_of(bundle, images):
     """The rows of a scan in which leads of ivory are over 0.5, and their outcomes."""
-    rows: list[list[Row]] = []
-    outcomes: dict[str, Outcome] = {}
+    rows = []
+    outcomes = {}
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
@@ -209,14 +207,14 @@ def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[list[Row]], d
     return rows, outcomes
 
 
-GOOD: list[Image] = [(0.8 + i / 1000, C, None) for i in range(20)]
-BAD: list[Image] = [(0.6 + i / 1000, R, None) for i in range(20)]
-AUDITED: list[Image] = [(0.3 + i / 1000, C, 0.5) for i in range(40)]
-UNSEEN: list[Image] = [(0.3 + i / 1000, None, None) for i in range(40)]
-CLEARED: list[Image] = [(0.01, R, 0.1)] * 50
+GOOD = [(0.8 + i / 1000, C, None) for i in range(20)]
+BAD = [(0.6 + i / 1000, R, None) for i in range(20)]
+AUDITED = [(0.3 + i / 1000, C, 0.5) for i in range(40)]
+UNSEEN = [(0.3 + i / 1000, None, None) for i in range(40)]
+CLEARED = [(0.01, R, 0.1)] * 50
 
 
-def precise(bundle: Bundle, images: Iterable[Image], precision: float = 0.8) -> Choice:
+def precise(bundle, images, precision=0.8):
     return choose(measure_reviewed(bundle, *said_of(bundle, images)), precision=precision)
 
 

@@ -1,7 +1,6 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.desk.outcomes import (
-    MAX_LINE,
-    Judgement,
-    Occasion,
-    Outcome,
-    Outcomes,
-    read_outcomes,
-)
+from recognizer.desk.outcomes import MAX_LINE, Judgement, Occasion, Outcome, Outcomes, read_outcomes
 from recognizer.errors import UsageError
 from recognizer.rows.export import OUTCOMES, outcome_records, write_records
 from tests.conftest import write_file
@@ -29,18 +21,18 @@ TABLE = f"time,reviewer,judgement,listing,note\n{CELLS}"
 PLAIN = {"time": "2026-01-01T00:00:00Z", "reviewer": "A", "judgement": "rejected", "listing": "L1"}
 
 
-def outcome(minute: int = 0, sha256: str | None = A, **values: object) -> Outcome:
+def outcome(minute=0, sha256=A, **values):
     given = {"reviewer": "Ama", "judgement": Judgement.CONFIRMED} | values
     return Outcome(time=NOON + timedelta(minutes=minute), sha256=sha256, **given)  # type: ignore[arg-type]
 
 
-def withdrawal(of: Outcome, minute: int) -> Outcome:
+def withdrawal(of, minute):
     time = NOON + timedelta(minutes=minute)
     return replace(of, time=time, occasion=Occasion.WITHDRAWAL, withdraws=of.id)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Outcomes]:
+def store(tmp_path):
     with Outcomes(tmp_path / "team.sqlite", create=True) as store:
         yield store
 

@@ -5,11 +5,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -17,7 +14,6 @@ import pytest
 from PIL import Image
 
 from recognizer.desk.page import write_report
-from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.thumbnail import shrink
 from recognizer.model.bundle import load_bundle
@@ -25,7 +21,6 @@ from recognizer.model.description import EvaluationSummary, Leads
 from recognizer.policy.values import CandidateKind
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, ScanFile
-from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.rows.rows import bare_row, lead, row_of, write_scan
 
@@ -37,61 +32,58 @@ LINKS = ("#", "file:///", "https://market.example/")
 class Page(HTMLParser):
     """The page as a browser reads it: elements with their attributes, and balanced tags."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text):
         super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
+        self.elements = []
+        self.words = []
+        self._open = []
         self.feed(text)
         self.close()
         assert self._open == []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         assert len({name for name, _ in attrs}) == len(attrs)
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         assert self._open.pop() == tag
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         if self._open and self._open[-1] not in {"script", "style"}:
             self.words.append(data)
 
     @property
-    def text(self) -> str:
+    def text(self):
         return " ".join(" ".join(self.words).split())
 
-    def having(self, attribute: str) -> list[dict[str, str | None]]:
+    def having(self, attribute):
         return [attrs for _, attrs in self.elements if attribute in attrs]
 
-    def tags(self, tag: str) -> list[dict[str, str | None]]:
+    def tags(self, tag):
         return [attrs for name, attrs in self.elements if name == tag]
 
     @property
-    def rows(self) -> list[dict[str, str]]:
+    def rows(self):
         """The listings, in their order."""
         return [{k: v or "" for k, v in one.items()} for one in self.having("data-products")]
 
     @property
-    def titles(self) -> list[str]:
+    def titles(self):
         return [row["data-title"] for row in self.rows]
 
     @property
-    def pictures(self) -> list[Image.Image]:
+    def pictures(self):
         uris = [str(image["src"]) for image in self.tags("img") if image.get("src")]
         return [Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) for uri in uris]
 
 
-Report = Callable[..., Page]
-
-
 @pytest.fixture
-def report(recognizer: Recognizer, tmp_path: Path) -> Report:
+def report(recognizer, tmp_path):
     """Writes rows, and the report of them."""
 
-    def report(rows: list[Row | NewRow], **options: Any) -> Page:
+    def report(rows, **options):
         for path in tmp_path.glob("scan.sqlite*"):
             path.unlink()
         scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle)
@@ -103,7 +95,7 @@ def report(recognizer: Recognizer, tmp_path: Path) -> Report:
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
+def photos(tmp_path):
     """Two leads, two clear photos, one that is none."""
     files = {f"{color}.jpg": encoded(picture(color)) for color in ("red", "green", "blue")}
     files |= {"red2.png": encoded(picture("red", seed=1), "PNG"), "text.jpg": b"x"}
@@ -111,7 +103,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
+def page(recognizer, report, photos):
     rows = [row_of(recognizer, path) for path in photos]
     return report([rows[0], replace(rows[1], audit=0.5), *rows[2:]])
 
@@ -261,7 +253,7 @@ def test_failures_leave_the_old_page_and_no_scraps(recognizer, tmp_path, monkeyp
 
 
 @pytest.fixture
-def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
+def reported(tiny_bundle, tmp_path):
     rows = [bare_row("a.jpg", 0.6, "review")]
     return write_scan(tmp_path / "scan.sqlite", rows, load_bundle(tiny_bundle))
 

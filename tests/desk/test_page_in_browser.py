@@ -1,8 +1,5 @@
 """The report in a browser: it is read, filtered and paged, offline, and nothing on it decides."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -20,12 +17,12 @@ from tests.rows.rows import HASH, bare_row, lead, write_scan
 EVIL = '"><script>document.title = "run"</script><img src=x onerror="document.title = 1">'
 
 
-def listing(number: int, **item: Any) -> dict[str, Any]:
+def listing(number, **item):
     return {"listing_id": f"L{number}", "title": f"Carving {number}", **item}
 
 
 @pytest.fixture
-def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
+def page(browser, tmp_path, tiny_bundle):
     one = listing(1, reports=1, listed_at="2026-03-01")
     evil = listing(0, price="€1.200,00", title=EVIL, url="javascript:document.title=2", seller=EVIL)
     leads = (lead("ivory", 0.9, kind=CandidateKind.FAMILY), lead("rhino_horn", 0.6))
@@ -58,7 +55,7 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
         assert [e for e in page.errors if not e.startswith(("data:", "blob:", own))] == []
 
 
-def wait_for(page: Any, selector: str, *texts: str) -> None:
+def wait_for(page, selector, *texts):
     """Wait until the elements that are shown have these texts, which is soon, not at once."""
     page.wait_for_function(
         "([selector, texts]) => JSON.stringify([...document.querySelectorAll(selector)]"
@@ -68,11 +65,11 @@ def wait_for(page: Any, selector: str, *texts: str) -> None:
     )
 
 
-def go(page: Any, path: str) -> None:
+def go(page, path):
     page.goto(page.url.split("#")[0] + path)
 
 
-def wait_for_rows(page: Any, count: int) -> list[str]:
+def wait_for_rows(page, count):
     page.wait_for_function(
         "(count) => document.querySelectorAll('.rows > [data-key]:not([hidden])').length === count",
         arg=count,

@@ -72,7 +72,7 @@ def test_photos_that_wait_for_a_decoder_keep_no_page_waiting(tmp_path, monkeypat
     scan = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.9, "review")])
     at_work, most = threading.Semaphore(3), Count()
 
-    def make(*_: object) -> tuple[bytes, str]:
+    def make(*_):
         assert at_work.acquire(blocking=False)
         most.number += 1
         if most.number == 3:

@@ -3,21 +3,20 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from recognizer.desk.page import write_report
 from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Decision
-from recognizer.rows import Row, ScanFile, read_listings
+from recognizer.rows import ScanFile, read_listings
 from tests.conftest import succeed
 from tests.desk.server.queues import listing
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
 from tests.tiny import with_evidence
 
 
-def unproven(name: str, score: float, level: str = "review", **columns: Any) -> Row:
+def unproven(name, score, level="review", **columns):
     row = listing(name, score, level, **columns)
     return replace(row, leads=(lead("ivory_raw", score, Decision(level)),))
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +31,7 @@ class Block:
     run_by: str = ""
 
     @cached_property
-    def lines(self) -> list[str]:
+    def lines(self):
         """The commands of a shell, continued lines joined and comments dropped."""
         if self.language not in _SHELL:
             return []
@@ -41,17 +40,17 @@ class Block:
         return [line for line in bare if line]
 
     @property
-    def has_code(self) -> bool:
+    def has_code(self):
         """Whether it is Python, or has a command of this program."""
         return self.language == "python" or any(is_ours(line) for line in self.lines)
 
 
-def is_ours(line: str) -> bool:
+def is_ours(line):
     """Whether a line of a shell runs ``recognizer``, alone or at the end of a pipe."""
     return bool(re.search(r"(^|\|\s*)recognizer\s", line))
 
 
-def blocks(page: Path) -> Iterator[Block]:
+def blocks(page):
     """Yield the blocks of a page from top to bottom."""
     for found in _BLOCK.finditer(page.read_text("utf-8")):
         words = {found["note"]: found["words"]} if found["note"] else {}
@@ -61,9 +60,9 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(page, found["language"], text, not_run, run_by)
 
 
-def words(line: str) -> list[str]:
+def words(line):
     """Split a command as a shell does, with the files that its patterns match."""
-    found: list[str] = []
+    found = []
     for word in shlex.split(line):
         matches = sorted(map(str, Path().glob(word))) if "*" in word and word[0] != "/" else []
         found += matches or [word]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode
 from recognizer.commands import app
-from tests.docs.blocks import ROOT, Block, is_ours, words
+from tests.docs.blocks import ROOT, is_ours, words
 
 # Programs that any machine has and that need nothing else.
 _PROGRAMS = {"find", "mkdir"}
@@ -23,13 +23,13 @@ class Runner:
     ``printed`` is by the line of a command; ``skip`` has those that ran before in this folder.
     """
 
-    def __init__(self, skip: set[str] | None = None) -> None:
-        self.printed: dict[str, str] = {}
+    def __init__(self, skip=None):
+        self.printed = {}
         self.skip = skip or set()
-        self._names: dict[str, object] = {"__name__": "__main__"}
+        self._names = {"__name__": "__main__"}
         self._digest = ""
 
-    def run(self, block: Block) -> None:
+    def run(self, block):
         """Run a block; whatever does not succeed raises."""
         if block.language == "python":
             exec(compile(block.text, str(block.page), "exec"), self._names)
@@ -37,7 +37,7 @@ class Runner:
             if line not in self.skip:
                 self._run_line(line)
 
-    def _run_line(self, line: str) -> None:
+    def _run_line(self, line):
         program = shlex.split(line)[0]
         if name := re.fullmatch(r"export (\w+)=(\S+)", line):
             os.environ[name[1]] = name[2]
@@ -48,7 +48,7 @@ class Runner:
         else:
             check_without_running(line)
 
-    def _run_ours(self, line: str) -> None:
+    def _run_ours(self, line):
         before, _, command = line.rpartition(" | ")
         given = subprocess.check_output(["sh", "-c", before]) if before else None
         command, _, output = command.partition(" > ")
@@ -64,7 +64,7 @@ class Runner:
         self._digest = (_DIGEST.findall(done.output) or [self._digest])[-1]
 
 
-def check_without_running(line: str) -> None:
+def check_without_running(line):
     """Check that what a command names is there: an extra, a target of make, a module, a test."""
     program, *arguments = shlex.split(line)
     program = program.rpartition("/")[2]

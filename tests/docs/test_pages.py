@@ -19,7 +19,7 @@ from recognizer import load_bundle
 from recognizer.cli import ExitCode
 from recognizer.policy.values import Policy
 from tests.conftest import invoke, read_rows
-from tests.docs.blocks import PAGES, ROOT, Block, blocks
+from tests.docs.blocks import PAGES, ROOT, blocks
 from tests.docs.runner import Runner
 from tests.docs.world import SAMPLES, TINTS, write_world
 from tests.labelled import carry_small_recipe
@@ -32,13 +32,13 @@ NEED_TRAINING = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in NAME
 MAX_NOT_RUN = 8
 
 
-def run_here(page: Path) -> list[Block]:
+def run_here(page):
     """Return the blocks of a page that this module runs."""
     return [b for b in BLOCKS if b.page == page and not (b.not_run or b.run_by)]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory):
     """The folder in which every page begins."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +47,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(runner: Runner, page: Path) -> None:
+def run(runner, page):
     """Run a page in the current folder; the policies that it shows lie there as files."""
     for block in run_here(page):
         if block.language == "toml" and "review_" in block.text:
@@ -114,7 +114,7 @@ def test_the_pages_about_training_run(world, tmp_path, monkeypatch):
         run(Runner(skip=set(guide.printed)), page)
 
 
-def check_guide(folder: Path, runner: Runner) -> None:
+def check_guide(folder, runner):
     """The guide to training does what it says."""
     printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
     assert "Layout: a folder for each label" in printed["dataset split"]

@@ -24,14 +24,14 @@ pytest.importorskip("ray", reason="needs the extra ray")
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> list[str]:
+def photos(tmp_path):
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_bytes(encoded(picture("red", seed=number)))
     (tmp_path / "4.jpg").write_bytes(b"no picture")
     return [str(tmp_path / f"{number}.jpg") for number in range(6)]
 
 
-def check(photos: list[str]) -> None:
+def check(photos):
     """The rows of the engine, merged into a scan's file, are those of a scorer."""
     output = Path("scan.sqlite")
     merge([*Path("rows").glob("*.parquet")], output, Ranking([load_bundle()]))

@@ -21,14 +21,14 @@ id,title,seller,price,reports,image_1,image_2
 """
 
 
-def write_photo(path: Path, tint: tuple[int, int, int], seed: int) -> None:
+def write_photo(path, tint, seed):
     """Write a scene of shapes, seen through a tint."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tinted = 0.3 * np.asarray(scene(seed, (128, 96)), np.float64) + 0.7 * np.array(tint)
     Image.fromarray(tinted.astype(np.uint8)).save(path)
 
 
-def write_world(folder: Path) -> None:
+def write_world(folder):
     """Fill the current folder, which is ``folder``: photos, listings, and a finished scan."""
     for number, (label, tint) in enumerate(TINTS.items()):
         for i in range(15):
@@ -55,7 +55,7 @@ def write_world(folder: Path) -> None:
     _write_scans(folder)
 
 
-def _write_scans(folder: Path) -> None:
+def _write_scans(folder):
     """Scan the listings, and say of each lead what somebody found out."""
     succeed("scan", "listings.csv", "--output", "scan.sqlite", "--quiet")
     outcomes = [

@@ -4,11 +4,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -33,8 +30,8 @@ UPLOADS = {
 
 
 @pytest.fixture(scope="module")
-def service(tiny_bundle: Path) -> Iterator[httpx.Client]:
-    how: Any = {"timeout": 600, "limits": httpx.Limits(max_keepalive_connections=0)}
+def service(tiny_bundle):
+    how = {"timeout": 600, "limits": httpx.Limits(max_keepalive_connections=0)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUNDLE", str(tiny_bundle))
         patch.setattr(fastapi_upload, "PROCESSES", 2)
@@ -47,7 +44,7 @@ def service(tiny_bundle: Path) -> Iterator[httpx.Client]:
 
 
 def test_64_clients_get_an_answer_to_each_upload(service):
-    def send(name: str) -> str:
+    def send(name):
         while True:
             answer = service.post("/photos", content=UPLOADS[name][0])
             if answer.status_code != 503:
@@ -76,7 +73,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service):
 FORM = "multipart/form-data; boundary=xyz"
 
 
-def form(*parts: tuple[str, bytes]) -> bytes:
+def form(*parts):
     """A form as browsers send it."""
     head = b'--xyz\r\nContent-Disposition: form-data; name="%b"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = b"".join(head % name.encode() + content + b"\r\n" for name, content in parts)
@@ -127,7 +124,7 @@ def test_web_workers_share_processes_and_metrics(tiny_bundle, tmp_path_factory, 
     command = [sys.executable, "-m", "uvicorn", "examples.fastapi_upload:app"]
     with httpx.Client(transport=transport, base_url="http://service", timeout=600) as client:
 
-        def metrics() -> str:
+        def metrics():
             with suppress(httpx.TransportError):
                 return client.get("/metrics").text
             return ""

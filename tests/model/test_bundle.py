@@ -1,9 +1,6 @@
 import math
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,12 +10,10 @@ from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.self_test import TOLERANCE, self_test, with_self_test
 from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
-Change = Callable[[dict[str, Any]], object]
-
 
 def test_the_digest_covers_all_that_decides(tmp_path):
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
-    changes: dict[str, Change] = {
+    changes = {
         "nothing": lambda d: None,
         "a word": lambda d: d.update(license="other"),
         "calibration": lambda d: d["labels"][0]["calibration"].update(slope=1.1),
@@ -99,12 +94,12 @@ def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read
     assert [bundle.name for bundle in bundles_behind(None)] == ["tiny", "a"]
 
 
-def changed(folder: Path, change: Change) -> Path:
+def changed(folder, change):
     """A tiny bundle whose description was changed by hand."""
     return change_by_hand(write_tiny_bundle(folder), change)
 
 
-BROKEN: dict[str, Change] = {
+BROKEN = {
     "a schema to come": lambda d: d.update(schema=5),
     "a schema without a digest": lambda d: (d.update(schema=1), d.pop("digest")),
     "no schema": lambda d: d.pop("schema"),

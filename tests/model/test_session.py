@@ -48,7 +48,7 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(tiny_bundle,
     """The CPU takes the place of the GPU; all else is what a scan with --provider cuda runs."""
     cpu, gpu = (Recognizer.load(tiny_bundle, threads=1) for _ in range(2))
     gpu.provider = "cuda"
-    sizes: list[int] = []
+    sizes = []
     for session in (gpu._session, cpu._session):
         monkeypatch.setattr(
             session,

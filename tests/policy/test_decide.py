@@ -11,7 +11,6 @@ from recognizer.policy.values import (
     Policy,
     Probability,
     Rule,
-    Triage,
 )
 from recognizer.prediction import Prediction
 from recognizer.status import Status
@@ -21,13 +20,13 @@ from tests.rules import of_family, of_label, rule
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 
 
-def prediction(worked: float, raw: float = 0.0) -> Prediction:
+def prediction(worked, raw=0.0):
     scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": 0.0, "listing_other": 0.0}
     families = {"ivory": 1 - (1 - worked) * (1 - raw)}
     return Prediction(status=Status.OK, scores=scores, families=families)
 
 
-def labels_of(triage: Triage) -> tuple[str, ...]:
+def labels_of(triage):
     return tuple(lead.name for lead in triage.leads if lead.kind is CandidateKind.LABEL)
 
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
-from recognizer.model.bundle import Bundle
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_keywords
 from recognizer.policy.keywords import normalize
@@ -19,11 +18,11 @@ CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 UNSCORED = Decision.UNSCORED
 
 
-def triage(decision: Decision) -> Triage:
+def triage(decision):
     return Triage(decision=decision)
 
 
-def found(keywords: Keywords, title: str) -> list[str]:
+def found(keywords, title):
     return [hit.keyword for hit in keywords.hits({"title": title})]
 
 
@@ -121,12 +120,12 @@ def test_a_hit_raises_the_level_by_one_and_is_named(before, after):
     assert with_keywords(same, Policy(), COLUMNS) == same
 
 
-def scored(animal: float, status: Status = Status.OK, reason: Reason | None = None) -> Prediction:
+def scored(animal, status=Status.OK, reason=None):
     scores = {"ivory_worked": 0.1, "ivory_raw": 0.1, "ceramic": animal, "listing_other": 0.0}
     return Prediction(status=status, reason=reason, scores=scores, families={"ivory": 0.19})
 
 
-def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
+def decided(bundle, prediction, policy):
     kinds = {"listing_other": Kind.ANIMAL, "ceramic": Kind.ANIMAL}
     labels = tuple(replace(one, kind=kinds.get(one.name, one.kind)) for one in bundle.labels)
     return decide(prediction, replace(bundle, labels=labels), policy)

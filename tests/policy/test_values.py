@@ -25,7 +25,7 @@ from tests.rules import of_family, of_label, rule
 from tests.work import counted_calls
 
 
-def loaded(folder: Path, text: str | bytes) -> Policy:
+def loaded(folder, text):
     (folder / "strict.toml").write_bytes(text.encode() if isinstance(text, str) else text)
     return Policy.load(folder / "strict.toml")
 

@@ -4,15 +4,11 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from recognizer.engine import Recognizer
-from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
@@ -27,34 +23,29 @@ ROW_FIELDS = [field.name for field in fields(Row)]
 MODEL = ModelReference(name="tiny", version=1, digest="0" * 64)
 
 
-def digest(name: str) -> str:
+def digest(name):
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def lead(
-    name: str = "ivory_worked",
-    score: float = 0.6,
-    level: Decision = Decision.REVIEW,
-    kind: CandidateKind = CandidateKind.LABEL,
-) -> Lead:
+def lead(name="ivory_worked", score=0.6, level=Decision.REVIEW, kind=CandidateKind.LABEL):
     return Lead(
         kind=kind, name=name, score=score, threshold=0.4, false_positive_rate=0.01, level=level
     )
 
 
-def known_match(**changes: Any) -> KnownMatch:
+def known_match(**changes):
     return KnownMatch(
         **{"distance": 5, "outcome": "0" * 32, "label": "ivory_raw", "note": None} | changes
     )
 
 
-def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
+def bare_row(source, score, decision, **changes):
     """A row without an image behind it."""
     decision = Decision(decision)
     failed = decision is Decision.UNSCORED
     is_lead = decision in {Decision.REVIEW, Decision.PRIORITY}
     names = ("item", "phash", "format", "width", "height", "frames", "detail", "known")
-    nothing: dict[str, Any] = dict.fromkeys(names)
+    nothing = dict.fromkeys(names)
     row = Row(
         source=source,
         status=Status.FAILED if failed else Status.OK,
@@ -76,9 +67,7 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
     return replace(row, **changes)
 
 
-def row_of(
-    recognizer: Recognizer, source: str | Path, data: bytes | None = None, **changes: Any
-) -> Row:
+def row_of(recognizer, source, data=None, **changes):
     """The row of an image, which is read from where ``source`` says or given as ``data``."""
     image = Path(source) if data is None else data
     prediction = recognizer.predict(image)
@@ -88,12 +77,12 @@ def row_of(
     return replace(row, time=NOW, **changes)
 
 
-def quick_folder() -> tempfile.TemporaryDirectory[str]:
+def quick_folder():
     """A folder in memory, where there is such a place: what is written there need not be synced."""
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 
 
-def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:
+def write_scan(path, rows, bundle=None):
     """Write a scan's file; rows of :data:`MODEL` become rows of the bundle, where there is one."""
     model = MODEL if bundle is None else bundle.reference
     written = []
@@ -107,12 +96,12 @@ def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None =
     return path
 
 
-def execute(path: Path, statement: str) -> None:
+def execute(path, statement):
     """Run a statement on a file of SQLite, as another program may."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(statement)
 
 
-def read_scan(path: Path) -> list[Row]:
+def read_scan(path):
     with ScanFile(path) as file:
         return [*file.rows()]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,31 +11,31 @@ from recognizer.cli import ExitCode
 from recognizer.errors import BundleNotFoundError, ScanFileError, UsageError
 from recognizer.imaging.near_copies import COPY_DISTANCE
 from recognizer.imaging.thumbnail import Thumbnail
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import decide
 from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.prediction import Prediction
-from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
+from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, decide_again
 from recognizer.status import Reason, Status
 from tests.conftest import invoke, read_rows, refuse, succeed
 from tests.rows.rows import bare_row, execute, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
 
-def again(path: Path, policy: Policy, *bundles: Bundle, dry_run: bool = False) -> DecisionDiff:
+def again(path, policy, *bundles, dry_run=False):
     with ScanFile(path, write=not dry_run) as file:
         return decide_again(file, policy, bundles, dry_run=dry_run)
 
 
-def scored_row(source: str, worked: float, raw: float = 0.0, **changes: Any) -> Row:
+def scored_row(source, worked, raw=0.0, **changes):
     row = bare_row(source, worked, "clear")
     scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": 0.6, "listing_other": 0.0}
     family = {"ivory": round(1 - (1 - worked) * (1 - raw), 6)}
     return replace(row, scores=scores, family=family, **changes)
 
 
-def decided_one_by_one(row: Row, bundle: Bundle, policy: Policy) -> tuple[Any, ...]:
+def decided_one_by_one(row, bundle, policy):
     prediction = Prediction(
         status=row.status, reason=row.reason, scores=row.scores or {}, families=row.family or {}
     )
@@ -207,7 +206,7 @@ def test_the_command_prints_what_changes(tiny_bundle, tmp_path):
 OWN = "name = 'own'\nreview_probability = 0.9999\npriority_probability = 0.99999\n"
 
 
-def names(scan: Path) -> set[str]:
+def names(scan):
     return {row["policy"]["name"] for row in read_rows(scan)}
 
 

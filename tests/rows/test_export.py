@@ -4,13 +4,10 @@ import csv
 import json
 import os
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import Decision, Policy
@@ -27,7 +24,7 @@ SUFFIXES = [".jsonl", ".csv"]
 
 
 @pytest.fixture
-def rows(recognizer: Recognizer) -> list[Row]:
+def rows(recognizer):
     region = Region(label="ivory_worked", score=0.5, box=(0, 1, 2, 3), frame=0)
     red = encoded(picture("red"))
     item = {"id": 7, "title": HOSTILE, "large": 2**70, "reports": 2, "note": "\udcff"}
@@ -37,24 +34,24 @@ def rows(recognizer: Recognizer) -> list[Row]:
 
 
 @pytest.fixture
-def scan(tmp_path: Path, rows: list[Row]) -> Path:
+def scan(tmp_path, rows):
     without = bare_row("t!/2", 0, "unscored", item={"id": 2}, reason=Reason.NO_IMAGE)
     return write_scan(tmp_path / "scan.sqlite", [*rows, without])
 
 
-def export(scan: Path, output: Path, **options: Any) -> Path:
+def export(scan, output, **options):
     with ScanFile(scan) as file:
         assert write_rows(file, output, **options) == 3
     return output
 
 
-def listings(scan: Path, output: Path, **options: Any) -> Path:
+def listings(scan, output, **options):
     with ScanFile(scan) as file:
         write_listings(file, output, **options)
     return output
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path):
     if path.suffix == ".jsonl":
         return [*map(json.loads, path.read_text("ascii").splitlines())]
     with path.open(encoding="utf-8", newline="") as file:
@@ -161,16 +158,16 @@ def test_the_command(scan, tmp_path):
 LISTING_FIELDS = [key.name for key in fields(Listing)]
 
 
-def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
+def photo(source, decision, score=0.0, **item):
     return bare_row(source, score, decision, item=item or None)
 
 
-def without_image(source: str, decision: str, **item: Any) -> Row:
+def without_image(source, decision, **item):
     row = bare_row(source, 0.0, "unscored", item=item, reason=Reason.NO_IMAGE)
     return replace(row, decision=Decision(decision))
 
 
-def listings_of(path: Path, *rows: Row) -> list[Listing]:
+def listings_of(path, *rows):
     with ScanFile(write_scan(path / "scan.sqlite", rows)) as file:
         return [*read_listings(file)]
 

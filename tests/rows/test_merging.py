@@ -2,11 +2,9 @@
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow
 import pytest
@@ -18,32 +16,29 @@ from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
-from recognizer.rows import Merged, NewRow, Ranking, Row, ScanFile, ScanWriter, merge, read_listings
+from recognizer.rows import Merged, NewRow, Ranking, ScanFile, ScanWriter, merge, read_listings
 from recognizer.rows.row import Reference
 from tests.conftest import invoke, refuse, run_python
 from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
 
 
-def model(version: int) -> ModelReference:
+def model(version):
     return ModelReference(name="tiny", version=version, digest=f"{version}" * 64)
 
 
-def row(source: str, time: int = 0, **others: Any) -> Row:
+def row(source, time=0, **others):
     at = datetime(2026, 1, 1, 0, time, tzinfo=UTC)
     return replace(bare_row(source, 0.1, "clear", model=model(1), time=at), **others)
 
 
-def merged(*inputs: Path, **options: Any) -> tuple[Path, Merged]:
+def merged(*inputs, **options):
     output = inputs[0].with_name("all")
     output.unlink(missing_ok=True)
     return output, merge(inputs, output, Ranking(), **options)
 
 
-MakeScan = Callable[..., Path]
-
-
 @pytest.fixture
-def scan(tmp_path: Path) -> MakeScan:
+def scan(tmp_path):
     return lambda name, *rows: write_scan(tmp_path / name, rows)
 
 
@@ -65,7 +60,7 @@ ROWS = st.lists(
 )
 
 
-def latest(rows: list[Row]) -> list[Row]:
+def latest(rows):
     """Of each image the latest row that was read, else the latest; of equal ones the last."""
     rows = sorted(rows, key=lambda one: (not one.is_unread, one.time))
     found = {(one.source, str(one.item)): one for one in rows}
@@ -90,7 +85,7 @@ def test_merging_loses_nothing_and_repeats_nothing(content):
         assert summary(again) == before
 
 
-def summary(path: Path) -> list[tuple[object, ...]]:
+def summary(path):
     with ScanFile(path) as file:
         return sorted(
             (one.listing, one.decision, one.score, one.images, one.also_in_listings)
@@ -113,7 +108,7 @@ def test_an_image_is_as_old_as_its_first_row(scan, *, turned):
 
 
 def test_the_thumbnail_is_that_of_the_row(scan):
-    def new(source: str, time: int, value: int) -> NewRow:
+    def new(source, time, value):
         return NewRow(row=row(source, time), thumbnail=Thumbnail(bytes([value]), 4, 3, 0))
 
     one = scan("1", new("a", 1, 1), new("b", 9, 2), new("d", 1, 5))
@@ -181,7 +176,7 @@ def test_a_full_disk_leaves_no_log_behind(scan, tmp_path):
     assert not [*output.parent.iterdir()]
 
 
-def said(judgement: str, minute: int, **changes: Any) -> Outcome:
+def said(judgement, minute, **changes):
     at = NOW + timedelta(minutes=minute)
     return Outcome(
         time=at, reviewer="ann", judgement=Judgement(judgement), **{"listing": "7", **changes}
@@ -205,7 +200,7 @@ def test_outcomes_are_merged_by_time_each_file_in_order(scan, *, turned):
     assert judgements == ["rejected", "unsure", "escalated", "rejected", "confirmed"]
 
 
-def as_parquet(path: Path, rows: list[Row]) -> Path:
+def as_parquet(path, rows):
     """As Ray writes what docs/scan.md returns."""
     records = [{"row": one.to_json_line().decode(), "shard": 0} for one in rows]
     parquet.write_table(pyarrow.Table.from_pylist(records), path)
@@ -234,10 +229,7 @@ def test_parquet_is_merged(tmp_path, scan):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [
-        ({"schema": 5}, "row 2: not a row"),
-        ({"scores": None}, "row 2: not a row"),
-    ],
+    [({"schema": 5}, "row 2: not a row"), ({"scores": None}, "row 2: not a row")],
 )
 def test_parquet_that_holds_something_else_is_refused(tmp_path, change, words):
     path = tmp_path / "rows.parquet"

@@ -5,7 +5,6 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,7 +22,7 @@ QUERIES = [line for kind, text in BLOCKS if kind == "sql" for line in text.split
 
 
 @pytest.fixture
-def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     levels = ["priority", "review", "review", "unscored", "clear"]
     rows = [
@@ -58,7 +57,7 @@ def test_python(scan, block):
             pytest.skip(f"{module} is not installed")
     if "duckdb" in block:  # which would download it
         pytest.importorskip("duckdb_extensions").import_extension("sqlite_scanner")
-    names: dict[str, Any] = {}
+    names = {}
     exec(compile(block, str(PAGE), "exec"), names)
     for value in names.values():
         if type(value).__name__ == "DataFrame":

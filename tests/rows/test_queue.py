@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,12 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Decision, Policy
 from recognizer.rows import (
     NewRow,
     Ranking,
-    Row,
     ScanFile,
     ScanWriter,
     decide_again,
@@ -58,9 +56,7 @@ ITEMS = st.one_of(
 )
 
 
-def make(
-    source: str, item: Any, kind: str, score: float, seconds: int, phash: str, product: str
-) -> Row:
+def make(source, item, kind, score, seconds, phash, product):
     time = NOW + timedelta(seconds=seconds)
     if kind == "no_image":
         return bare_row(source, 0, "unscored", item=item, reason=Reason.NO_IMAGE, time=time)
@@ -96,7 +92,7 @@ ROWS = st.builds(
 
 
 @cache
-def _bundle() -> Bundle:
+def _bundle():
     with tempfile.TemporaryDirectory() as folder:
         return load_bundle(write_tiny_bundle(Path(folder) / "tiny-v1"))
 
@@ -105,27 +101,27 @@ class Writes(RuleBasedStateMachine):
     """Scans, changed columns, other policies, merges: in any order."""
 
     @initialize()
-    def start(self) -> None:
+    def start(self):
         self.folder = quick_folder()
         self.path = Path(self.folder.name) / "scan.sqlite"
         self.bundle = _bundle()
         self.model = self.bundle.reference
         write_scan(self.path, [])
 
-    def teardown(self) -> None:
+    def teardown(self):
         self.folder.cleanup()
 
-    def writer(self) -> ScanWriter:
+    def writer(self):
         return ScanWriter(self.path, Ranking([self.bundle]))
 
     @rule(rows=st.lists(ROWS, max_size=5))
-    def scans(self, rows: list[Row]) -> None:
+    def scans(self, rows):
         with self.writer() as file:
             new = [NewRow(row=replace(row, model=self.model), parent="folder") for row in rows]
             file.append(new)
 
     @rule(seed=st.integers(0, 9))
-    def some_are_gone(self, seed: int) -> None:
+    def some_are_gone(self, seed):
         with self.writer() as file:
             keys = [key for (key,) in file.select("SELECT key FROM image ORDER BY key")]
             for key in random.Random(seed).sample(keys, len(keys) // 2):
@@ -133,7 +129,7 @@ class Writes(RuleBasedStateMachine):
             file.mark_gone(["folder/"])
 
     @rule(title=st.sampled_from(["New", None]), reports=st.integers(0, 5), seed=st.integers(0, 9))
-    def columns_change(self, title: str | None, reports: int, seed: int) -> None:
+    def columns_change(self, title, reports, seed):
         with self.writer() as file:
             listed = [*file.numbered_rows("listing IS NOT NULL")]
             chosen = random.Random(seed).sample(listed, len(listed) // 2)
@@ -144,7 +140,7 @@ class Writes(RuleBasedStateMachine):
             file.append([], changed=changed)
 
     @rule(policy=st.sampled_from(POLICIES))
-    def another_policy(self, policy: Policy) -> None:
+    def another_policy(self, policy):
         with ScanFile(self.path, write=True) as file:
             dry = decide_again(file, policy, [self.bundle], dry_run=True)
             assert decide_again(file, policy, [self.bundle]) == dry
@@ -152,7 +148,7 @@ class Writes(RuleBasedStateMachine):
             assert {*digests} <= {(policy.digest,)}
 
     @rule(rows=st.lists(ROWS, max_size=5))
-    def merged(self, rows: list[Row]) -> None:
+    def merged(self, rows):
         other = self.path.with_name("other.sqlite")
         other.unlink(missing_ok=True)
         write_scan(other, [replace(row, model=self.model) for row in rows])
@@ -161,12 +157,12 @@ class Writes(RuleBasedStateMachine):
         merged.replace(self.path)
 
     @rule()
-    def grouped(self) -> None:
+    def grouped(self):
         with ScanFile(self.path, write=True) as file:
             group_copies(file)
 
     @invariant()
-    def entries_are_what_the_view_says(self) -> None:
+    def entries_are_what_the_view_says(self):
         with ScanFile(self.path, write=True) as file:
             is_of_queue = f"SELECT {ENTRIES} FROM {{}} WHERE {{}} ORDER BY unit"
             found = file.select(is_of_queue.format("entry", "section = 'queue'"))
@@ -180,7 +176,7 @@ class Writes(RuleBasedStateMachine):
             assert sorted(shown) == sorted(audited)
 
     @invariant()
-    def the_order_is_said_once(self) -> None:
+    def the_order_is_said_once(self):
         with ScanFile(self.path) as file:
             in_order = file.select(
                 f"SELECT unit FROM entry WHERE section = 'queue' ORDER BY {ENTRY_ORDER}"
@@ -195,11 +191,11 @@ class Writes(RuleBasedStateMachine):
                 assert len({*listing.sources}) == len(listing.sources)
 
     @invariant()
-    def folding_is_the_same_for_all(self) -> None:
+    def folding_is_the_same_for_all(self):
         """In the table of listings, and in the queue."""
         with ScanFile(self.path, write=True) as file:
             group_copies(file)
-            groups: dict[int | None, list[str]] = {}
+            groups = {}
             for name, copies in file.select("SELECT name, copies FROM queue"):
                 groups.setdefault(copies, []).append(name)
             read = [(one.listing, one.copy_of, one.also_in_listings) for one in read_listings(file)]
@@ -221,7 +217,7 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(tmp_pa
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
     near_copies = copies.near_copies
 
-    def meanwhile(*args: Any) -> Any:
+    def meanwhile(*args):
         monkeypatch.setattr(copies, "near_copies", near_copies)
         with ScanWriter(path, Ranking()) as scan:  # which nobody holds up
             scan.append([NewRow(row=bare_row("c", 0.9, "review", phash=HASH))])
@@ -249,7 +245,7 @@ def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(tmp_
 
 
 def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path):
-    def row(source: str, decision: str, hours: int, **changes: object) -> Row:
+    def row(source, decision, hours, **changes):
         time = NOW + timedelta(hours=hours)
         return bare_row(source, 0.5, decision, item={"id": 1}, time=time, **changes)
 

@@ -5,11 +5,9 @@ import os
 import pickle
 import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -155,11 +153,11 @@ def test_the_age_of_an_image_is_that_of_its_bytes(tmp_path):
             assert file.select("SELECT first FROM image") == [(first.isoformat(),)]
 
 
-def _newer(path: Path) -> None:
+def _newer(path):
     execute(write_scan(path, [bare_row("a", 0.9, "review")]), "PRAGMA user_version = 99")
 
 
-OTHERS: list[tuple[Callable[[Path], object], str]] = [
+OTHERS = [
     (lambda path: path.write_bytes(b'{"source":"a.jpg"}\n'), "is not the file of a scan"),
     (lambda path: path.write_bytes(encoded(picture("red"))), "is not the file of a scan"),
     (lambda path: path.write_bytes(b"SQLite format 3\0"), "is not the file of a scan"),
@@ -245,7 +243,7 @@ def test_a_table_that_lost_rows_is_an_error(tmp_path, damage):
     assert (done.exit_code, "is damaged" in done.output) == (2, True), done.output
 
 
-def _a_scan(factory: Any) -> Path:
+def _a_scan(factory):
     path = factory.getbasetemp() / "whole.sqlite"
     if not path.exists():
         rows = [
@@ -272,7 +270,7 @@ def test_reading_leaves_nothing_beside_the_file(tmp_path):
 
 
 class _WithoutLocks(sqlite3.Connection):
-    def execute(self, statement: str, *values: Any) -> Any:
+    def execute(self, statement, *values):
         if statement.startswith("PRAGMA journal_mode"):
             return super().execute("SELECT 'delete'")
         return super().execute(statement, *values)

@@ -25,7 +25,7 @@ ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
 
 
 @pytest.fixture
-def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos(tmp_path, monkeypatch):
     """Three photos and a damaged one in a folder that is the working one, an hour old."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -39,7 +39,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -> tuple[int, int]:
+def scan_again(path, bundle, items, **options):
     summary = scan_into(path, items, bundle, **options)
     return summary.scanned, summary.skipped
 
@@ -47,7 +47,7 @@ def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -
 def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(photos, tiny_bundle, tmp_path):
     path, items = tmp_path / "scan.sqlite", [Item.at("green.jpg"), Item.at("blue.jpg")]
 
-    def audited(**options: object) -> list[str]:
+    def audited(**options):
         scan_into(path, items, tiny_bundle, **options)
         with ScanFile(path) as file:
             found = file.select(
@@ -84,7 +84,7 @@ _AS_NOBODY = """if True:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
 def test_a_place_that_cannot_be_written_is_reported():
-    def printed(path: Path) -> list[str]:
+    def printed(path):
         done = run_python("-c", _AS_NOBODY, path)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.splitlines()
@@ -137,16 +137,16 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path):
     assert len(read_scan(path)) == 3
 
 
-def _renamed(path: Path) -> None:
+def _renamed(path):
     path.rename(path.with_name("moved"))
 
 
-def _rotated(path: Path) -> None:
+def _rotated(path):
     _renamed(path)
     write_scan(path.with_name("other"), ROWS[8:]).rename(path)
 
 
-def _replaced(path: Path) -> None:
+def _replaced(path):
     write_scan(path.with_name("other"), ROWS[8:]).rename(path)
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(tmp_path, happens,
 
 
 def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path):
-    def interrupted() -> object:
+    def interrupted():
         yield NewRow(ROWS[1])
         raise KeyboardInterrupt
 

@@ -7,22 +7,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from recognizer.engine import Recognizer, ScoredImage
+from recognizer.engine import Recognizer
 from recognizer.errors import ProviderError
-from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanSummary, ScanWriter
-from recognizer.scan import Item, ScanOptions, scan
+from recognizer.scan import ScanOptions, scan
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.run import OnRows
-from recognizer.scan.worker import Task, TaskResult, Worker
+from recognizer.scan.worker import TaskResult, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS, SEGFAULTS, RAISES = b"<exits>", b"<segfaults>", b"<raises>"
@@ -32,18 +30,9 @@ DEADLY_WIDTH, BROKEN_WIDTH, ENDLESS_WIDTH = 77, 78, 79
 MEBIBYTES = 700  # of what swells
 
 Run = Callable[..., ScanSummary]
-MakeFolder = Callable[..., Path]
 
 
-def scan_into(
-    path: Path,
-    items: Iterable[Item],
-    bundle: Path,
-    *,
-    policy: Policy | None = None,
-    on_rows: OnRows | None = None,
-    **options: Any,
-) -> ScanSummary:
+def scan_into(path, items, bundle, *, policy=None, on_rows=None, **options):
     """Scan with one worker and the default policy, unless the options name others."""
     model = load_bundle(bundle)
     given = ScanOptions(**{"workers": 1} | options)
@@ -51,13 +40,13 @@ def scan_into(
         return scan(items, model, policy or Policy(), file, given, on_rows=on_rows)
 
 
-def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
+def scan_command(bundle, output, *arguments):
     """A scan on the command line, as a process of its own."""
     given = ["scan", *arguments, "--model", bundle, "--output", output]
     return [sys.executable, "-m", "recognizer", *map(str, given)]
 
 
-def count_rows(path: Path) -> int:
+def count_rows(path):
     """How many images are in a file that another process may be making or writing."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     # Until it is made there is an error.
@@ -90,7 +79,7 @@ class Measured:
     child_mebibytes: int
 
 
-def run_measured(command: list[str], **options: Any) -> Measured:
+def run_measured(command, **options):
     """Run a command of the recognizer (see :func:`scan_command`) on Linux."""
     command = [sys.executable, "-c", _MEASURED, *command[3:]]
     done = subprocess.run(command, stderr=subprocess.PIPE, check=False, **options)
@@ -100,7 +89,7 @@ def run_measured(command: list[str], **options: Any) -> Measured:
 
 
 class Fragile(Recognizer):
-    def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
+    def load_image(self, image, *, sha256=None):
         data = image if isinstance(image, bytes) else b""
         if data.endswith(EXITS):
             os._exit(7)
@@ -119,9 +108,7 @@ class Fragile(Recognizer):
             time.sleep(3600)
         return super().load_image(image, sha256=sha256)
 
-    def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
-    ) -> list[ScoredImage]:
+    def score_loaded(self, images, outputs=("scores",)):
         widths = [image.width for image in images]
         if DEADLY_WIDTH in widths:
             os._exit(8)
@@ -135,7 +122,7 @@ class Fragile(Recognizer):
 class Leaky(Recognizer):
     """Keeps some memory for every image."""
 
-    def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
+    def load_image(self, image, *, sha256=None):
         self.held = (getattr(self, "held", None), b"x" * (100 << 20))
         time.sleep(0.2)
         return super().load_image(image, sha256=sha256)
@@ -146,9 +133,7 @@ class Slow(Recognizer):
 
     images = 0
 
-    def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
-    ) -> list[ScoredImage]:
+    def score_loaded(self, images, outputs=("scores",)):
         self.images += len(images)
         if self.images > 8:
             Path(os.environ["RECOGNIZER_TEST_SLOW"]).touch()
@@ -156,18 +141,18 @@ class Slow(Recognizer):
         return super().score_loaded(images, outputs)
 
 
-def stillborn(*_: object, **__: object) -> Recognizer:
+def stillborn(*_, **__):
     os._exit(9)
 
 
-def without_provider(*_: object, **__: object) -> Recognizer:
+def without_provider(*_, **__):
     raise ProviderError("no such accelerator")
 
 
 class FragilePayload(WorkerPayload):
     engine: ClassVar[Callable[..., Recognizer]] = Fragile
 
-    def make_recognizer(self) -> Recognizer:
+    def make_recognizer(self):
         return type(self).engine(self.bundle, threads=1, limits=self.options.limits)
 
 
@@ -182,14 +167,14 @@ class SlowPayload(FragilePayload):
 class InProcessPool:
     """A worker in this process: quick to start, for tests in which no worker dies."""
 
-    def __init__(self, payload: WorkerPayload) -> None:
+    def __init__(self, payload):
         self._worker = Worker(payload)
         self._batch = payload.options.batch_size
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[list[TaskResult]]:
+    def work(self, tasks):
         while batch := list(itertools.islice(tasks, self._batch)):
-            sent: list[object] = []
+            sent = []
             self._worker.work(batch, sent.append)
             yield [message for message in sent if isinstance(message, TaskResult)]
 
-    def close(self) -> None: ...
+    def close(self): ...

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 
 from recognizer.cli import ExitCode
 from recognizer.scan import Item, expand
@@ -44,7 +43,7 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(tiny_bundle, photo_fold
     folder = photo_folder("red", "red", "red")
     first, second, third = sorted(folder.iterdir())
 
-    def items() -> Iterator[Item]:
+    def items():
         yield from expand([first])
         vanishing = list(expand([second]))
         second.unlink()

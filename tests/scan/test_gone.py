@@ -2,14 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from recognizer.policy.values import Policy
-from recognizer.rows import ScanFile, ScanSummary
+from recognizer.rows import ScanFile
 from recognizer.rows.listings import decided_images
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
@@ -19,17 +16,16 @@ from tests.scan.engines import InProcessPool, scan_into
 
 RED, GREEN, BLUE = (encoded(picture(color)) for color in ("red", "green", "blue"))
 TABLE = [("L1", "red"), ("L1", "green"), ("L2", "blue")]
-Scan = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _all_files_are_old_and_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def _all_files_are_old_and_read_in_this_process(monkeypatch):
     monkeypatch.setattr(worker, "RACY_NS", -(1 << 62))
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, content in [("red", RED), ("green", GREEN), ("blue", BLUE)]:
@@ -38,12 +34,10 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def again(photos: Path, tmp_path: Path, tiny_bundle: Path) -> Scan:
+def again(photos, tmp_path, tiny_bundle):
     """Scan sources, or a table of the three photos, and return the rows of the file by name."""
 
-    def run(
-        *sources: object, options: tuple[object, ...] = (), lines: int = 3
-    ) -> list[dict[str, Any]]:
+    def run(*sources, options=(), lines=3):
         table, output = tmp_path / "table.csv", tmp_path / "scan.sqlite"
         cells = [f"{id_},a,{photos / name}.jpg" for id_, name in TABLE[:lines]]
         table.write_text("\n".join(["id,title,image", *cells]))
@@ -55,12 +49,12 @@ def again(photos: Path, tmp_path: Path, tiny_bundle: Path) -> Scan:
     return run
 
 
-def queue(path: Path) -> list[tuple[Any, ...]]:
+def queue(path):
     with ScanFile(path) as file:
         return file.select("SELECT name, decision, state FROM queue")
 
 
-def audited(path: Path) -> list[tuple[Any, ...]]:
+def audited(path):
     with ScanFile(path) as file:
         return file.select("SELECT source FROM entry WHERE section = 'audit' ORDER BY source")
 
@@ -105,7 +99,7 @@ def test_a_photo_that_left_its_folder_is_gone(again, photos, tmp_path):
     again(photos, photos / "new" / "red.jpg")
     (photos / "new" / "red.jpg").unlink()
 
-    def gone(*sources: object) -> list[str]:
+    def gone(*sources):
         return [Path(row["source"]).name for row in again(*sources) if row["gone"]]
 
     assert gone(photos / "blue.jpg") == []  # nothing else was looked at
@@ -122,7 +116,7 @@ def test_a_folder_that_cannot_be_listed_whole_loses_nothing(again, photos, monke
     again(photos)
     scandir = os.scandir
 
-    def refuse(folder: str) -> Any:
+    def refuse(folder):
         if os.path.basename(folder) == "sub":
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
@@ -166,12 +160,12 @@ def test_other_bytes_are_another_image(again, photos, tmp_path):
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def read(monkeypatch):
     """The names of files that were read, in their order."""
-    names: list[str] = []
+    names = []
     original = Reader.read
 
-    def recorded(self: Reader, item: Item) -> bytes:
+    def recorded(self, item):
         names.append(os.path.basename(item.source))
         return original(self, item)
 
@@ -180,10 +174,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def scan_all(tiny_bundle: Path, tmp_path: Path) -> Scan:
+def scan_all(tiny_bundle, tmp_path):
     """Scan all files of the folder ``photos``, as the command line does."""
 
-    def run(policy: Policy | None = None, **options: Any) -> ScanSummary:
+    def run(policy=None, **options):
         items = [Item.at(str(path)) for path in sorted((tmp_path / "photos").iterdir())]
         return scan_into(tmp_path / "scan.sqlite", items, tiny_bundle, policy=policy, **options)
 
@@ -195,7 +189,7 @@ def test_no_byte_is_read_again(scan_all, photo_folder, read, tmp_path):
     scan_all()
     before = read_rows(tmp_path / "scan.sqlite")
     read.clear()
-    seen: dict[int, str] = {}
+    seen = {}
     summary = scan_all(on_rows=lambda _, rows: seen.update((i, row.source) for i, row in rows))
     assert read == []
     assert (summary.scanned, summary.skipped) == (0, 3)
@@ -258,7 +252,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     (path,) = photo_folder("red").iterdir()
     original = Reader.read
 
-    def changing(self: Reader, item: Item) -> bytes:
+    def changing(self, item):
         data = original(self, item)
         path.write_bytes(GREEN)
         return data

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from recognizer.imaging.sources import MEBIBYTE
@@ -18,7 +16,7 @@ GROUP = "proc/self/cgroup"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch):
     """A machine of four CPUs, with empty folders for the two file systems."""
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(machine, "_CGROUPS", tmp_path / "cgroup")
@@ -26,7 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(root: Path, files: dict[str, str]) -> None:
+def write(root, files):
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)

@@ -4,42 +4,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from recognizer.imaging import Limits
-from recognizer.rows import Row, ScanFile, ScanSummary
+from recognizer.rows import ScanFile
 from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
-from tests.scan.engines import Run, count_rows, scan_command, scan_into
+from tests.scan.engines import count_rows, scan_command, scan_into
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
 
 
-def by_name(path: Path) -> dict[str, Row]:
+def by_name(path):
     rows = {os.path.basename(row["source"]): row for row in read_rows(path)}
     assert len(rows) == len(read_rows(path)), "one row for each"
     return rows
 
 
 @pytest.fixture
-def run(tiny_bundle: Path, tmp_path: Path) -> Run:
+def run(tiny_bundle, tmp_path):
     """Scans in this process, unless a pool with real ones is asked for."""
 
-    def run(
-        *sources: object,
-        pool: object = engines.InProcessPool,
-        payload: object = WorkerPayload,
-        **options: Any,
-    ) -> ScanSummary:
+    def run(*sources, pool=engines.InProcessPool, payload=WorkerPayload, **options):
         items = [s if isinstance(s, Item) else Item.at(str(s)) for s in sources]
         folders = [item.source for item in items if os.path.isdir(item.source)]
         found = expand(folders) if folders else items
@@ -55,7 +47,7 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Run:
 def test_each_photo_gets_its_own_score(run, photo_folder, tmp_path, recognizer, pool, batch):
     colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
     folder = photo_folder(*colors)
-    seen: dict[int, Row] = {}
+    seen = {}
     summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=lambda _, r: seen.update(r))
     rows = by_name(tmp_path / "scan.sqlite")
     assert sorted(rows) == sorted(os.listdir(folder))
@@ -198,7 +190,7 @@ def test_memory_that_earlier_photos_took_costs_none(run, photo_folder):
 def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
     tiny_bundle, photo_folder, tmp_path
 ):
-    def slowly() -> Iterator[Item]:
+    def slowly():
         one, other = photo_folder("red", "green").iterdir()
         yield Item.at(str(one))
         time.sleep(PATIENCE + 1)
@@ -209,7 +201,7 @@ def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def started(command):
     # A handler of ours, so that a Ctrl-C that this process itself ignores is not ignored there.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -223,7 +215,7 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 600) -> None:
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

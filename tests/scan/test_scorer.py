@@ -48,7 +48,7 @@ def test_what_a_lead_shows(bundle, recognizer, rules, ignore, labels, shows):
     decider = Decider(bundle, Policy(rules=rules, ignore=frozenset(ignore)))
     prediction = recognizer.predict(encoded(picture("red")))
 
-    def locate(label: str) -> list[Region]:
+    def locate(label):
         return [Region(label=label, score=1, box=(0, 0, 1, 1), frame=0)]
 
     row = decider.new_row("x", None, prediction, locate)

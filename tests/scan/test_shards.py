@@ -10,7 +10,7 @@ columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.
 items = st.builds(Item.at, st.text(), columns)
 
 
-def key_of(item: Item) -> int:
+def key_of(item):
     return item_key(item.source, item.columns)
 
 

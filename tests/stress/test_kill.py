@@ -7,7 +7,6 @@ import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ SEED = 5
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def make_photos(folder: Path, count: int) -> None:
+def make_photos(folder, count):
     """Few different files, among them some that are no photos, through many names."""
     contents = [encoded(picture(color, seed=i)) for i in range(7) for color in ("red", "green")]
     contents += [b"", b"<html>", contents[0][:-40]]
@@ -33,7 +32,7 @@ def make_photos(folder: Path, count: int) -> None:
         os.link(originals / str(i % len(contents)), folder / f"{i:05}.jpg")
 
 
-def kill_somewhere(command: list[str], output: Path, more: int, rng: random.Random) -> bool:
+def kill_somewhere(command, output, more, rng):
     """Start a scan and kill it when it has written so many rows more; False: it had ended."""
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     until = count_rows(output) + more

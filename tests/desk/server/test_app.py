@@ -4,13 +4,11 @@ import csv
 import io
 import re
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
-from recognizer.desk.queue import Queue
 from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import ScanFile
 from tests.desk.server.queues import EVIL, SOME_KEY, Client, listing, many, said_in, served
@@ -155,10 +153,10 @@ def test_what_is_taken_back_is_there_to_be_changed(tmp_path):
 def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path):
     team = tmp_path / "team.sqlite"
     scan = write_scan(tmp_path / "scan.sqlite", many(3))
-    stopped: list[bool] = []
-    stores: list[Any] = []
+    stopped = []
+    stores = []
 
-    def fill(queue: Queue) -> None:
+    def fill(queue):
         stores.append(queue._outcomes.file)
         ((pages,),) = stores[0].select("PRAGMA page_count")
         stores[0].execute(f"PRAGMA max_page_count = {pages}")

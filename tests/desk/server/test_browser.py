@@ -1,16 +1,12 @@
 """The pages in a real browser: keys, a reload, undo, a narrow screen, hostile texts."""
 
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
 
 from recognizer.desk.outcomes import Outcomes
-from recognizer.engine import Recognizer
 from recognizer.rows import ScanFile
 from tests.conftest import picture
 from tests.desk.outcomes import outcome, store
@@ -21,7 +17,7 @@ EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='ow
 
 
 @pytest.fixture
-def scan(tmp_path: Path, recognizer: Recognizer) -> Path:
+def scan(tmp_path, recognizer):
     rows = []
     for place, name in enumerate(("a", "b", "c")):
         for photo in range(2):
@@ -33,7 +29,7 @@ def scan(tmp_path: Path, recognizer: Recognizer) -> Path:
 
 
 @contextmanager
-def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
+def signed_in(browser, base, width=1280, height=800):
     """The page of somebody who has signed in, on which no script fails."""
     page = browser.new_page(viewport={"width": width, "height": height})
     errors = []
@@ -48,20 +44,20 @@ def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800)
     page.close()
 
 
-def press(page: Page, key: str, title: str) -> None:
+def press(page, key, title):
     """Press a key, and wait for the listing of this title; two keys in a row are one slip."""
     ready(page)
     page.keyboard.press(key)
     shown(page, title)
 
 
-def ready(page: Page) -> None:
+def ready(page):
     """Wait until a verdict is taken: a moment after the listing, and when its photo is shown."""
     page.wait_for_timeout(450)
     page.wait_for_selector("figure.waiting:not([hidden])", state="detached")
 
 
-def shown(page: Page, title: str) -> None:
+def shown(page, title):
     page.locator("h1", has_text=re.compile(f" {title}$")).wait_for()
 
 
@@ -117,7 +113,7 @@ def test_nothing_is_said_of_a_photo_before_it_or_why_it_is_missing_is_shown(
     browser, scan, recognizer
 ):
     with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
-        held: list[Route] = []
+        held = []
         page.route("**/large", lambda route, _: held.append(route))
         page.route("**/heat?*", lambda _: None)  # heat-maps never come
         page.reload(wait_until="domcontentloaded")
@@ -202,7 +198,7 @@ def test_a_large_listing_is_paged_and_ticks_stay(browser, tmp_path):
         ready(page)
         page.keyboard.press("r")
         page.locator("#notice", has_text="leads on pages that you have not opened").wait_for()
-        held: list[Route] = []
+        held = []
         page.route("**/photos?page=2", lambda route, _: held.append(route))
         page.click("[data-page='2']")
         page.keyboard.press("c")  # before the page is there

@@ -1,7 +1,6 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,12 +23,12 @@ from tests.desk.server.queues import (
 from tests.rows.rows import HASH, NEAR, bare_row, digest, write_scan
 
 
-def names(queue: Queue, view: View | None = None) -> list[str]:
+def names(queue, view=None):
     return [entry.name for entry in queue.page(view or View(), 1)[0]]
 
 
 @pytest.fixture
-def scan(tmp_path: Path) -> Path:
+def scan(tmp_path):
     return tmp_path / "scan.sqlite"
 
 
@@ -168,7 +167,7 @@ def test_filters_and_words_look_at_every_column(scan):
     write_scan(scan, rows)
     with Queue(scan) as queue:
 
-        def found(**query: str) -> list[str]:
+        def found(**query):
             return names(queue, View.from_query(query))
 
         assert found(seller="jO") == found(q="12.50") == found(q="象牙") == ["a"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,7 +10,6 @@ import pytest
 
 from recognizer.desk.queue import Queue
 from recognizer.desk.security import Guard
-from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
 from recognizer.rows import NewRow
 from tests.conftest import picture
@@ -25,7 +23,7 @@ POLICY = (
 
 
 @pytest.fixture(scope="module")
-def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Path:
+def scan(tmp_path_factory, recognizer):
     folder = tmp_path_factory.mktemp("scan")
     picture("red").save(folder / "red.png")
     picture("red", seed=1).save(folder / "changed.png")
@@ -50,7 +48,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Pa
 
 
 @pytest.fixture(scope="module")
-def base(scan: Path, recognizer: Recognizer) -> Iterator[str]:
+def base(scan, recognizer):
     with served(scan, [recognizer.bundle]) as address:
         yield address
 
@@ -211,7 +209,7 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base, scan):
         found = queue.file.select("SELECT source, printf('%016x', key) FROM image")
     keys = {Path(source).name: key for source, key in found}
 
-    def get(name: str, kind: str) -> httpx.Response:
+    def get(name, kind):
         return anna.http.get(f"/photo/{keys[name]}/{kind}")
 
     red = get("red.png", "original")

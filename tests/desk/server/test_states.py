@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from recognizer.rows.row import Row
 from tests.desk.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
 
@@ -45,21 +44,21 @@ class Said:
 class Desk(RuleBasedStateMachine):
     """Reviewers at up to two servers over one scan and one store of outcomes."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.folder = quick_folder()
         place = Path(self.folder.name)
         self.scan, self.team = place / "scan.sqlite", place / "team.sqlite"
-        self.rows: dict[str, list[Row]] = {}
+        self.rows = {}
         self.listings = 0
-        self.said: list[Said] = []  # all that must be stored, in this order
-        self.standing: list[Said] = []  # of it what was not withdrawn
-        self.decided: set[str] = set()
-        self.pages: dict[str, Client] = {}
+        self.said = []  # all that must be stored, in this order
+        self.standing = []  # of it what was not withdrawn
+        self.decided = set()
+        self.pages = {}
         self.add_listings(4, NOW)
-        self.servers: dict[int, Server] = {0: Server(self.scan, self.team)}
+        self.servers = {0: Server(self.scan, self.team)}
 
-    def teardown(self) -> None:
+    def teardown(self):
         """Have somebody work through what is left: it is what nobody has decided."""
         try:
             self.restart_all(signal.SIGTERM)
@@ -77,7 +76,7 @@ class Desk(RuleBasedStateMachine):
                 page.http.close()
             self.folder.cleanup()
 
-    def add_listings(self, count: int, at: datetime) -> None:
+    def add_listings(self, count, at):
         for _ in range(count):
             self.listings += 1
             name = f"L{self.listings}"
@@ -85,12 +84,12 @@ class Desk(RuleBasedStateMachine):
         write_scan(self.scan, [row for rows in self.rows.values() for row in rows])
 
     @rule(hours=st.sampled_from([-100, 0, 24]), count=st.integers(1, 2))
-    def scan_grows(self, hours: int, count: int) -> None:
+    def scan_grows(self, hours, count):
         """Also by a clock that goes back later."""
         self.add_listings(count, datetime.now(UTC) + timedelta(hours=hours))
 
     @rule(number=st.integers(0, 50), is_ahead=st.booleans())
-    def listing_gets_a_lead(self, number: int, is_ahead: bool) -> None:
+    def listing_gets_a_lead(self, number, is_ahead):
         name = [*self.rows][number % len(self.rows)]
         rows = self.rows[name]
         source = f"{name}-{len(rows)}.jpg"
@@ -101,21 +100,21 @@ class Desk(RuleBasedStateMachine):
             self.decided.discard(name)  # somebody has to see it
 
     @rule(place=PLACES, how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
-    def server_starts_again(self, place: int, how: signal.Signals) -> None:
+    def server_starts_again(self, place, how):
         if place not in self.servers:
             self.servers[place] = Server(self.scan, self.team)
             return
         self.servers[place].stop(how)
         self.servers[place].start()
 
-    def restart_all(self, how: signal.Signals) -> None:
+    def restart_all(self, how):
         for server in self.servers.values():
             server.stop(how)
         for server in self.servers.values():
             server.start()
 
     @rule(who=PEOPLE, place=PLACES)
-    def opens_the_desk(self, who: str, place: int) -> None:
+    def opens_the_desk(self, who, place):
         server = self.servers.get(place, self.servers[0])
         page = self.pages.get(who)
         if page is None or page.base != server.base:
@@ -127,7 +126,7 @@ class Desk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, do=JUDGEMENTS, is_part=st.booleans())
-    def says(self, who: str, do: str, is_part: bool) -> None:
+    def says(self, who, do, is_part):
         page = self.pages.get(who)
         if page is None or page.listing is None:
             return
@@ -141,7 +140,7 @@ class Desk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE)
-    def takes_it_back(self, who: str) -> None:
+    def takes_it_back(self, who):
         page = self.pages.get(who)
         if page is None:
             return
@@ -158,14 +157,14 @@ class Desk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, delay=st.floats(0, 0.02))
-    def says_while_the_server_is_killed(self, who: str, delay: float) -> None:
+    def says_while_the_server_is_killed(self, who, delay):
         page = self.pages.get(who)
         if page is None or page.listing is None:
             return
-        answers: list[int] = []
+        answers = []
         shown = page.shown
 
-        def act() -> None:
+        def act():
             with suppress(httpx.TransportError):
                 answers.append(page.act("rejected").status_code)
 
@@ -181,25 +180,25 @@ class Desk(RuleBasedStateMachine):
         if is_new:
             self.stored(Said(shown, who, "rejected"))
 
-    def stored(self, said: Said) -> None:
+    def stored(self, said):
         assert said.listing in self.rows, "stored for a listing that is gone"
         assert said.listing not in self.decided, "decided twice"
         self.said.append(said)
         self.standing.append(said)
         self.decided.add(said.listing)
 
-    def look(self, page: Client) -> None:
+    def look(self, page):
         if page.listing is not None:
             assert page.shown not in self.decided, "what was decided comes back"
 
     @invariant()
-    def what_was_acknowledged_is_stored_once(self) -> None:
+    def what_was_acknowledged_is_stored_once(self):
         assert verdicts_in(self.team) == self.said
 
 
-def verdicts_in(team: Path) -> list[Said]:
+def verdicts_in(team):
     """What the store holds, each verdict once that is about several images."""
-    found: dict[tuple[object, ...], Said] = {}
+    found = {}
     for one in said_in(team):
         said = Said(one.listing, one.reviewer, one.judgement, one.occasion)
         found[one.time, said] = said

@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import httpx
 
@@ -16,13 +15,13 @@ LISTINGS = 120
 
 
 class Team:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         scan = write_scan(folder / "scan.sqlite", many(LISTINGS))
         self.server = Server(scan, folder / "team.sqlite")
-        self.stored: list[tuple[str, str]] = []
-        self.errors: list[str] = []
+        self.stored = []
+        self.errors = []
 
-    def work(self, name: str) -> None:
+    def work(self, name):
         """Sign in, decide until nothing is left, and come back after a crash."""
         while True:
             try:
@@ -34,7 +33,7 @@ class Team:
             except httpx.TransportError:
                 time.sleep(0.2)  # it is being started again
 
-    def _decide(self, client: Client, name: str) -> None:
+    def _decide(self, client, name):
         answer = client.act("confirmed" if int(client.listing, 16) % 3 else "rejected")
         if answer.status_code != 200:  # as if it was handed to two people
             self.errors.append(f"{answer.status_code} {answer.text}")

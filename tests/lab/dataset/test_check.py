@@ -1,6 +1,4 @@
 import io
-from collections.abc import Callable
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -13,14 +11,12 @@ from tests.docs.blocks import ROOT
 from tests.labelled import photo, store, write_manifest
 from tests.pictures import scene
 
-Write = Callable[..., dict[str, str]]
-
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(tmp_path):
     """Writes a picture, or other bytes, and gives its row."""
 
-    def write(name: str, picture: Image.Image | bytes, split: str) -> dict[str, str]:
+    def write(name, picture, split):
         data = picture if isinstance(picture, bytes) else encoded(picture, quality=90)
         about = {"label": "ivory_worked", "source": f"place-{split}", "split": split}
         return store(tmp_path, name, data, **about)
@@ -28,12 +24,12 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def checked(folder: Path, rows: list[dict[str, str]]) -> list[str]:
+def checked(folder, rows):
     write_manifest(folder, rows)
     return check_data([folder])[1]
 
 
-COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+COPIES = {
     "recompressed": lambda p: Image.open(io.BytesIO(encoded(p, quality=20))),
     "smaller": lambda p: p.resize((150, 112)),
     "mirrored": ImageOps.mirror,

@@ -1,18 +1,16 @@
-from pathlib import Path
-
 import pytest
 
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.layouts import Collection, read_collection
+from recognizer.lab.dataset.layouts import read_collection
 
 
-def write_files(root: Path, *names: str) -> None:
+def write_files(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
-def entries(found: Collection) -> list[tuple[str, str, str]]:
+def entries(found):
     return [(e.path.relative_to(found.root).as_posix(), e.label, e.source) for e in found.photos]
 
 

@@ -1,25 +1,19 @@
 import io
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from recognizer.errors import DatasetError, TaxonomyError
-from recognizer.lab.dataset.manifest import (
-    ONE_SIDE,
-    Photo,
-    at_one_quality,
-    load_data,
-)
+from recognizer.lab.dataset.manifest import ONE_SIDE, at_one_quality, load_data
 from tests.conftest import encoded
 from tests.docs.blocks import ROOT, blocks
 from tests.labelled import photo, store, write_manifest
 
 
-def stored(folder: Path, content: bytes) -> Photo:
+def stored(folder, content):
     row = store(folder, "photo", content)
     return replace(photo(0), path=folder / "photo", sha256=row["sha256"])
 

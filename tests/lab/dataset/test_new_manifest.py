@@ -1,8 +1,5 @@
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,13 +7,13 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.layouts import Collection, read_collection
-from recognizer.lab.dataset.manifest import LABELS, Photo, load_data, write_manifest
+from recognizer.lab.dataset.layouts import read_collection
+from recognizer.lab.dataset.manifest import LABELS, load_data, write_manifest
 from recognizer.lab.dataset.new_manifest import make_manifest
 from tests.conftest import invoke, refuse
 
 
-def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:
+def write(path, seed, turn=lambda rgb: rgb):
     """Write a picture of large soft blobs: no two seeds have hashes that are near."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
@@ -25,7 +22,7 @@ def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path):
     """Three labels of 20 photos, of ten sources each with two: shop-0 to shop-9 have all labels."""
     for number, label in enumerate(("bone", "ivory_raw", "wood")):
         for i in range(20):
@@ -33,12 +30,12 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def make(folder: Path, **options: Any) -> Collection:
+def make(folder, **options):
     return make_manifest(read_collection(folder), **{"test_share": 0.2, **options})
 
 
-def splits_of(made: Collection, key: Callable[[Photo], str]) -> dict[str, set[str]]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
+def splits_of(made, key):
+    found = defaultdict(set)
     for photo in made.photos:
         found[key(photo)].add(photo.split)
     return found

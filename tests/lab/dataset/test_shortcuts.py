@@ -1,8 +1,5 @@
 """How a file is stored must not tell what it shows."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +9,7 @@ from recognizer.lab.dataset.shortcuts import MAX_AUC, measure_shortcuts
 from tests.pictures import encoded
 
 
-def photos_of(folder: Path, product: dict[str, Any], other: dict[str, Any]) -> list[Photo]:
+def photos_of(folder, product, other):
     """Forty photos with a product and forty without, of ten sources each, stored as told."""
     rng, found = np.random.default_rng(0), []
     for i in range(80):

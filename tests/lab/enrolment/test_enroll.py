@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +25,13 @@ from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.tiny import write_tiny_bundle
 
 NEGATIVE_COLORS = {"red": "ivory_worked", "green": "ceramic", "gray": "listing_other"}
-WritePhotos = Callable[..., list[str]]
 
 
 @pytest.fixture
-def write_photos(tmp_path: Path) -> WritePhotos:
+def write_photos(tmp_path):
     """Writes photos of one color, each with noise of its own, and returns their paths."""
 
-    def write(color: str, count: int, folder: str = "photos", seed: int = 0) -> list[str]:
+    def write(color, count, folder="photos", seed=0):
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         paths = [place / f"{color}_{seed + i}.jpg" for i in range(count)]
@@ -47,13 +45,13 @@ def write_photos(tmp_path: Path) -> WritePhotos:
 
 
 @pytest.fixture
-def blue(write_photos: WritePhotos) -> list[str]:
+def blue(write_photos):
     """Three blue photos: a product that the model does not know."""
     return write_photos("blue", 3)
 
 
 @pytest.fixture(scope="session")
-def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def banked_bundle(tmp_path_factory):
     """The tiny bundle with a bank: red is ivory, green and gray are no product; none is blue."""
     folder = write_tiny_bundle(tmp_path_factory.mktemp("banked") / "tiny-v1")
     recognizer = Recognizer.load(folder, threads=1)
@@ -80,12 +78,12 @@ RHINO = "rhino_horn"
 
 
 @pytest.fixture
-def parent(banked_bundle: Path) -> Recognizer:
+def parent(banked_bundle):
     return Recognizer.load(banked_bundle, threads=1)
 
 
 @pytest.fixture
-def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> Recognizer:
+def enrolled(parent, write_photos, tmp_path):
     enroll(parent, RHINO, write_photos("blue", 4), tmp_path / "with-rhino-v3")
     return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
 
@@ -157,7 +155,7 @@ def test_augmentation_raises_the_thresholds_that_it_reaches(
         assert rise == pytest.approx(0.5 if once > near else 0, abs=0.01)
 
 
-def with_bank(folder: Path, output: Path, bank: NegativeBank | None) -> Recognizer:
+def with_bank(folder, output, bank):
     """Load a copy of a bundle with another bank."""
     shutil.copytree(folder, output)
     negatives = None if bank is None else write_negatives(output, bank)

@@ -1,6 +1,5 @@
 import io
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ from recognizer.lab.enrolment.negatives import (
     write_negatives,
 )
 from recognizer.model.bundle import load_bundle
-from tests.tiny import LABELS, write_tiny_bundle
+from tests.tiny import write_tiny_bundle
 
 
-def make_bank(count: int = 5, labels: int = len(LABELS)) -> NegativeBank:
+def make_bank(count=5, labels=4):
     rng = np.random.default_rng(0)
     return NegativeBank(
         rng.gamma(1, 1, (count, 3)).astype(np.float32),
@@ -28,7 +27,7 @@ def make_bank(count: int = 5, labels: int = len(LABELS)) -> NegativeBank:
     )
 
 
-def with_bank(folder: Path, bank: NegativeBank) -> Path:
+def with_bank(folder, bank):
     folder.mkdir(exist_ok=True)
     return write_tiny_bundle(folder, negatives=write_negatives(folder, bank))
 

@@ -1,7 +1,6 @@
 import numpy as np
 import onnxruntime
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from scipy.special import expit, softmax
 
@@ -11,7 +10,7 @@ from tests.tiny import SIZE, tiny_model
 HEAD = Head(np.array([0.5, -1.0, 2.0], np.float32), 0.25)
 
 
-def maps_of(model: bytes) -> NDArray[np.float32]:
+def maps_of(model):
     images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (maps,) = session.run(["maps"], {"images": images})

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -6,19 +5,12 @@ import pytest
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.imaging import Frame
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.evaluation.calibrate import (
-    allowing_for_tta,
-    calibrated,
-    fit_calibration,
-)
-from recognizer.model.bundle import Bundle
-from recognizer.model.description import Calibration
+from recognizer.lab.evaluation.calibrate import allowing_for_tta, calibrated, fit_calibration
 from recognizer.model.numerics import logit, sigmoid
 
 
-def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
+def fit_one(log_odds, hit):
     """The line of one label against all others."""
     return fit_calibration(log_odds[:, None], hit[:, None])
 
@@ -47,7 +39,7 @@ def test_there_must_be_negatives(recognizer, labelled_photos):
 
 
 def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(recognizer, monkeypatch):
-    def augment(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
+    def augment(self, views, scores):
         log_odds, _, families = scores
         near = families.max(axis=1) > self.bundle.tta_threshold
         families[near] = self._calibrate(log_odds + 0.5, views)[2][near]
@@ -55,7 +47,7 @@ def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(recognizer, mo
     monkeypatch.setattr(Recognizer, "_augment", augment)
     photos = [Photo(Path(), str(90 + i * 0.3), "wood", "a", "train") for i in range(200)]
 
-    def read(red: str) -> np.ndarray:
+    def read(red):
         return np.full((32, 32, 3), (float(red), 20, 20), np.uint8)
 
     raised = allowing_for_tta(recognizer.bundle, photos, read)
@@ -65,6 +57,6 @@ def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(recognizer, mo
             assert logit(now[rate]) - logit(before[rate]) == pytest.approx(0.5, abs=0.02)
 
 
-def thresholds_of(bundle: Bundle) -> list[Mapping[float, float]]:
+def thresholds_of(bundle):
     described = (*bundle.families, *(one for one in bundle.labels if one.thresholds))
     return [bundle.any_product_thresholds, *(one.thresholds for one in described)]

@@ -11,12 +11,7 @@ from sklearn.metrics import classification_report
 
 from recognizer.cli import ExitCode
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import (
-    Photo,
-    at_one_quality,
-    fingerprint,
-    load_data,
-)
+from recognizer.lab.dataset.manifest import at_one_quality, fingerprint, load_data
 from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate
 from recognizer.lab.evaluation.learned import (
     DIGESTS_FILE,
@@ -49,7 +44,7 @@ PHOTOS = [
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rows = []
     for label, color, source, split, count in PHOTOS:
@@ -62,11 +57,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(data: Path) -> list[Photo]:
+def photos(data):
     return load_data([data])
 
 
-def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
+def run(*args, code=ExitCode.DONE):
     """Evaluate on the command line; return what is printed."""
     result = invoke("evaluate", "--rounds", 20, *args, code=code)
     return result.stdout if "--json" in args else result.output

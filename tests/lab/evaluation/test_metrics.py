@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +19,7 @@ from recognizer.taxonomy import load_taxonomy
 
 
 @st.composite
-def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+def ranked_photos(draw):
     """Truth with both kinds, and scores in few steps, so that there are ties."""
     truth = np.array([True, False, *draw(st.lists(st.booleans(), max_size=40))])
     return truth, draw(arrays(np.float64, len(truth), elements=st.integers(0, 9).map(float)))
@@ -80,7 +78,7 @@ def test_recall_allows_for_the_threshold():
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold():
-    def measure(threshold: float, positives: list[float], negatives: Any, prevalence: float) -> Any:
+    def measure(threshold, positives, negatives, prevalence):
         scores = np.array([*positives, *negatives])
         positive = np.arange(len(scores)) < len(positives)
         sources = np.arange(len(scores)).astype(str)
@@ -100,7 +98,7 @@ def test_an_operating_point_counts_what_is_over_the_threshold():
     assert isinstance(without.false_positive_rate, Estimate)
 
 
-def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
+def drawn(rng, count):
     """Scores of negatives, of which one in fifty looks like the product."""
     alike = rng.random(count) < 0.02
     return sigmoid(np.where(alike, rng.normal(3, 1, count), rng.normal(0, 1, count)))
@@ -111,7 +109,7 @@ def test_the_smoothed_tail_holds_its_rate_better_than_the_highest_score():
     rng = np.random.default_rng(0)
     further, draws = np.sort(drawn(rng, 200_000)), [drawn(rng, 400) for _ in range(200)]
 
-    def error(thresholds: list[float]) -> float:
+    def error(thresholds):
         over = 1 - np.searchsorted(further, thresholds, side="right") / len(further)
         return float(np.abs(over / 0.001 - 1).mean())
 

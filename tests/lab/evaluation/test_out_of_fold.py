@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.evaluation.out_of_fold import (
     OutOfFold,
     measure_out_of_fold,
@@ -24,7 +23,7 @@ pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("sklearn")
 
 
-def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
+def predictions(photos, **changes):
     """Of these photos, in three folds by their source; each label has the highest score."""
     rng = np.random.default_rng(0)
     names = [label if label in LABELS else "listing_other" for label in (p.label for p in photos)]
@@ -37,12 +36,12 @@ def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
 
 
 @pytest.fixture
-def photos(labelled_photos: list[Photo]) -> list[Photo]:
+def photos(labelled_photos):
     return [replace(p, source=f"s{i % 3}") for i, p in enumerate(labelled_photos)]
 
 
 @pytest.fixture
-def file(photos: list[Photo], tmp_path: Path) -> Path:
+def file(photos, tmp_path):
     path = tmp_path / "out-of-fold.parquet"
     write_out_of_fold(predictions(photos), path)
     return path

@@ -4,30 +4,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.config import TrainingConfig
-from recognizer.lab.training.runs import Recipe, open_recipe, train_recipe
+from recognizer.lab.training.runs import open_recipe, train_recipe
 from tests.labelled import SMALL_RECIPE, deal
 
 
-def small_config(**changes: object) -> TrainingConfig:
+def small_config(**changes):
     return TrainingConfig(**{**SMALL_RECIPE, "name": "wildlife", **changes})
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
+def _one_thread():
     """Networks this small are slower with more threads."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def split(labelled_photos: list[Photo]) -> list[Photo]:
+def split(labelled_photos):
     """Eight photos of each label, of two sources, to train on, and four of a third to test."""
     return deal(labelled_photos, "train", "train", "test", sources=("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")
-def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+def trained(split, tmp_path_factory):
     """A recipe of two folds that was trained; tests that change it take a copy."""
     # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]

@@ -1,7 +1,5 @@
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +18,15 @@ PHOTOS = [
 NONE = AugmentConfig(identity_prob=0, canvas_prob=0, min_crop=1, shares=dict.fromkeys(SHARES, 0.0))
 
 
-def augmentation(config: AugmentConfig) -> Augmentation:
+def augmentation(config):
     rng = np.random.default_rng(0)
-    rgb: Mapping[str, np.ndarray] = {
+    rgb = {
         p.sha256: rng.integers(0, 256, (*shape, 3), np.uint8)
         for p, shape in zip(PHOTOS, SHAPES, strict=True)
     }
     for picture in rgb.values():
         picture.flags.writeable = False  # as the cache's
-    cache: Any = SimpleNamespace(rgb=rgb.__getitem__)
+    cache = SimpleNamespace(rgb=rgb.__getitem__)
     return Augmentation(config, 48, PHOTOS, cache)
 
 

@@ -19,12 +19,7 @@ from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.learned import count_learned, short_digests
 from recognizer.lab.training import export as module
 from recognizer.lab.training.export import export_bundle
-from recognizer.lab.training.model import (
-    Outputs,
-    build_network,
-    log_odds_of,
-    torch_log_odds,
-)
+from recognizer.lab.training.model import Outputs, build_network, log_odds_of, torch_log_odds
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import quantize, run_file
 from recognizer.lab.training.runs import answers, finished_network, fold_network
@@ -122,7 +117,7 @@ def test_parts_are_lowered_until_they_add_few_false_leads(trained, monkeypatch):
 class _Sized(nn.Module):
     """A network that uses the number of images."""
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, images):
         x = images.float().reshape(images.shape[0], 2, -1)
         return x.mean(2), x[..., None], x.sum(2)
 

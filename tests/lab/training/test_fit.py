@@ -7,30 +7,28 @@ import torch
 
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import model_input
-from recognizer.lab.dataset.manifest import Photo, read_photo
+from recognizer.lab.dataset.manifest import read_photo
 from recognizer.lab.training import fit as module
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.config import EnsembleConfig, TrainingConfig
-from recognizer.lab.training.fit import Progress, Run
+from recognizer.lab.training.config import EnsembleConfig
+from recognizer.lab.training.fit import Run
 from recognizer.lab.training.model import build_network, choose_device, choose_precision
 from tests.lab.training.conftest import small_config
 
 
 @pytest.fixture(scope="module")
-def train(split: list[Photo]) -> list[Photo]:
+def train(split):
     return [p for p in split if p.split == "train"]
 
 
 @pytest.fixture(scope="module")
-def cache(train: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> PhotoCache:
+def cache(train, tmp_path_factory):
     found = PhotoCache(tmp_path_factory.mktemp("cache") / "photos.sqlite", 32)
     found.fill(train)
     return found
 
 
-def run(
-    config: TrainingConfig, train: list[Photo], cache: PhotoCache, folder: Path
-) -> dict[str, torch.Tensor]:
+def run(config, train, cache, folder):
     return Run(config, sorted({p.label for p in train}), train, cache, folder).train()
 
 
@@ -53,13 +51,13 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     whole = run(config, train, cache, tmp_path / "whole")
     monkeypatch.setattr(module, "_SAVE_SECONDS", 0.0)
 
-    def die(progress: Progress) -> None:
+    def die(progress):
         if progress.photos >= 24:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         Run(config, labels, train, cache, tmp_path / "stopped").train(die)
-    said: list[Progress] = []
+    said = []
     resumed = Run(config, labels, train, cache, tmp_path / "stopped").train(said.append)
     assert [(p.photos, p.loss is None) for p in said[:2]] == [(24, True), (32, False)]
     assert [p.step for p in said] == [3, 4, 5]
@@ -97,7 +95,7 @@ def test_photos_are_decoded_once_and_as_they_are_served(split, tmp_path):
     with PhotoCache(path, 32) as cache:
         cache.fill(split[:3])
     moved = [replace(p, path=Path("/nonexistent.jpg")) for p in split[:3]]
-    done: list[tuple[int, int]] = []
+    done = []
     with PhotoCache(path, 32) as cache:
         cache.fill([*moved, *split[3:6]], lambda *counts: done.append(counts))
         assert done == [(3, 3)]

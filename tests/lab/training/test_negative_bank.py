@@ -1,27 +1,21 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.enrolment.negatives import NegativeBank
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.negative_bank import PRODUCT_PHOTOS, build_bank
 from tests.labelled import deal
 
 
 @pytest.fixture(scope="module")
-def train(labelled_photos: list[Photo]) -> list[Photo]:
+def train(labelled_photos):
     return deal(labelled_photos, "train", sources="abc")
 
 
 @pytest.fixture(scope="module")
-def cache(
-    recognizer: Recognizer, train: list[Photo], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PhotoCache]:
+def cache(recognizer, train, tmp_path_factory):
     path = tmp_path_factory.mktemp("cache") / "photos.sqlite"
     with PhotoCache(path, recognizer.bundle.input.size) as made:
         made.fill(train)
@@ -29,7 +23,7 @@ def cache(
 
 
 @pytest.fixture(scope="module")
-def whole(recognizer: Recognizer, train: list[Photo], cache: PhotoCache) -> NegativeBank:
+def whole(recognizer, train, cache):
     return build_bank(recognizer, train, cache, size=1000)
 
 

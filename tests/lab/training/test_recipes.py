@@ -17,7 +17,7 @@ from recognizer.lab.training.runs import read_recipe
 from tests.conftest import invoke, refuse, succeed
 from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_photos
 
-SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
+SMALL = {  # in place of each recipe's backbone
     "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
@@ -33,7 +33,7 @@ SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
 QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
 
 
-def settings(**values: object) -> list[str]:
+def settings(**values):
     return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,31 +14,31 @@ PHOTO = encoded(picture("red", (16, 16)))
 PLACES = ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg", "../../etc/passwd")
 
 
-def parquet(columns: dict[str, Any], **options: Any) -> bytes:
+def parquet(columns, **options):
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file, compression="zstd", **options)
     return file.getvalue()
 
 
-def zeros(rows: int, size: int) -> bytes:
+def zeros(rows, size):
     """A Parquet table whose cells are zeros: little in the file, much in memory."""
     columns = {"image": ["a.jpg"] * rows, "raw": pa.array([bytes(size)] * rows, pa.large_binary())}
     return parquet(columns, use_dictionary=False, row_group_size=rows)
 
 
-def listing(images: int, text: int) -> bytes:
+def listing(images, text):
     file = io.StringIO()
     names = [f"{number}.jpg" for number in range(images)]
     csv.writer(file).writerows([["id", "text", "images"], ["1", "x" * text, json.dumps(names)]])
     return file.getvalue().encode()
 
 
-def nested(depth: int) -> bytes:
+def nested(depth):
     row = f'{{"image": "b.jpg", "x": {"[" * depth + "]" * depth}}}'
     return f'{{"image": "a.jpg"}}\n{row}\n{{"image": "c.jpg"}}\n'.encode()
 
 
-def corpus(size: int = 1 << 20) -> dict[str, bytes]:
+def corpus(size=1 << 20):
     """Name -> bytes, of each case; ``size``: of a large cell."""
     good = parquet({"image": ["a.jpg", "b.jpg"], "id": [1, 2]})
     return {

@@ -14,9 +14,9 @@ class S3Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.objects: dict[str, bytes] = {}
+        self.objects = {}
         self.is_busy = False
         self.requests = 0
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: S3Server
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.server.requests += 1
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name that the base class calls
 
-    def reply_object(self, data: bytes | None) -> None:
+    def reply_object(self, data):
         if data is None:
             self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
         elif asked := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.reply(200, data)
 
-    def reply_list(self, bucket: str, query: dict[str, str]) -> None:
+    def reply_list(self, bucket, query):
         prefix, after = bucket + query.get("prefix", ""), query.get("continuation-token", "")
         names = sorted(name for name in self.server.objects if name.startswith(prefix))
         keys = [key for name in names if (key := name.removeprefix(bucket)) > after]
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         xml = f"<List><EncodingType>url</EncodingType>{''.join(page)}</List>"
         self.reply(200, xml.encode())
 
-    def reply(self, status: int, body: bytes, **headers: str) -> None:
+    def reply(self, status, body, **headers):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
@@ -75,4 +75,4 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None: ...
+    def log_message(self, *_): ...

@@ -1,7 +1,6 @@
 import io
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.conftest import encoded, picture
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(tmp_path, monkeypatch):
     images = ("b.jpg", "a.PNG", ".hidden.jpg", "sub/c.webp", "sub/deep/d.heic", ".git/e.jpg")
     for name in (*images, "[x].jpg", "notes.txt", "plain"):
         path = tmp_path / name
@@ -99,7 +98,7 @@ def test_a_tree_deeper_than_the_recursion_limit(tmp_path):
 
 
 def test_a_folder_that_vanishes_is_an_item_that_failed(tmp_path, monkeypatch):
-    def scandir(path: str) -> None:
+    def scandir(path):
         raise OSError(5, "Input/output error", path)
 
     monkeypatch.setattr(os, "scandir", scandir)

@@ -4,7 +4,6 @@ import contextlib
 import functools
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,7 +14,7 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
-from recognizer.scan.items import FileLocation, Item, Skipped
+from recognizer.scan.items import FileLocation, Skipped
 from recognizer.scan.tables import Table
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
@@ -29,13 +28,13 @@ CASES, STRESS_CASES = 50, 5_000  # of each
 
 
 @functools.cache
-def files() -> dict[str, bytes]:
+def files():
     return corpus()
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Any:
-    def opened(name: str, data: bytes | None = None, **options: Any) -> dict[str, Item]:
+def opened(tmp_path):
+    def opened(name, data=None, **options):
         path = tmp_path / name
         path.write_bytes(files()[name] if data is None else data)
         given = [str(path), str(tmp_path / "none.jpg")]  # not the only source
@@ -47,7 +46,7 @@ def opened(tmp_path: Path) -> Any:
     return opened
 
 
-def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
+def reasons(found):
     return {name: item.reason for name, item in found.items()}
 
 
@@ -136,11 +135,11 @@ def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle, tmp_path):
     assert output.stat().st_size < 20_000_000
 
 
-def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
+def altered(bases):
     """Any bytes, and those of a case with some parts overwritten, repeated or left out."""
     change = st.tuples(st.integers(0), st.binary(max_size=8), st.integers(0, 600), st.booleans())
 
-    def apply(base: bytes, changes: list[tuple[int, bytes, int, bool]], kept: int | None) -> bytes:
+    def apply(base, changes, kept):
         for place, new, size, again in changes:
             at = place % (len(base) + 1)
             if again:  # a part comes twice
@@ -169,7 +168,7 @@ def test_any_bytes_end_in_rows(suffix, cases, tmp_path):
         deadline=None,
     )
     @given(altered(bases))
-    def ends_in_rows(data: bytes) -> None:
+    def ends_in_rows(data):
         path.write_bytes(data)
         reader = Reader(LIMITS)
         *items, last = expand([str(path), f"{tmp_path}/none.jpg"], ScanOptions(limits=LIMITS))

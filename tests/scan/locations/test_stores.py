@@ -4,7 +4,6 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from unittest.mock import Mock
 
 import fsspec
@@ -25,7 +24,7 @@ FILES |= {"empty.jpg": b"", "big.jpg": bytes(30_000), "[x] #?.jpg": RED}
 
 
 @pytest.fixture(autouse=True)
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+def s3(monkeypatch):
     """An end point of S3 with a few photos; the environment leads there."""
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
         monkeypatch.setenv(f"AWS_{name}", "us-east-1")
@@ -40,7 +39,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
         server.shutdown()
 
 
-def expected(photos: str) -> dict[str, bytes | Reason]:
+def expected(photos):
     found = {f"{photos}/{name}": data for name, data in FILES.items() if name != "notes.txt"}
     return {**found, f"{photos}/big.jpg": Reason.TOO_MANY_BYTES}
 

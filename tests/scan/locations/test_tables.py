@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
-from recognizer.scan.items import Item, Skipped
+from recognizer.scan.items import Skipped
 from recognizer.scan.records import plain
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, read
@@ -27,7 +26,7 @@ from tests.scan.locations.conftest import GREEN, RED, read
 BAD = Reason.CORRUPT_CONTAINER
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+def write(path, rows):
     """Write a table in the format of its suffix."""
     match path.suffix:
         case ".csv" | ".tsv":
@@ -47,12 +46,12 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def images_of(path: Path, **options: Any) -> list[Item]:
+def images_of(path, **options):
     """The items but for the listings without an image."""
     return [item for item in items_of(path, **options) if item.reason is not Reason.NO_IMAGE]
 
 
-def items_of(path: Path, **options: Any) -> list[Item]:
+def items_of(path, **options):
     skipped = options.pop("skipped", None)
     items = list(expand([path], ScanOptions(**options), skipped=skipped))
     for item in items:  # all that comes out can stand in a row
@@ -60,7 +59,7 @@ def items_of(path: Path, **options: Any) -> list[Item]:
     return items
 
 
-def found_in(folder: Path, items: list[Item]) -> list[tuple[str, Reason | None]]:
+def found_in(folder, items):
     """The name of each item's file, or of its place in the table; and its reason."""
     return [(item.source.removeprefix(f"{folder}/"), item.reason) for item in items]
 
@@ -136,12 +135,7 @@ def test_values_of_a_parquet_table(tmp_path):
     found = dict(item.columns or {})
     assert found.pop("precise").startswith("2023-11-14")
     assert isinstance(found.pop("far"), str)
-    assert found == {
-        "price": "12.50",
-        "at": "2026-01-02T03:04:00+00:00",
-        "raw": None,
-        "kind": "x",
-    }
+    assert found == {"price": "12.50", "at": "2026-01-02T03:04:00+00:00", "raw": None, "kind": "x"}
 
 
 def test_all_columns_of_images_are_read_each_image_once(tmp_path):

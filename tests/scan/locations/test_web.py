@@ -4,7 +4,6 @@ import gzip
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -25,21 +24,21 @@ DRIPS = 1200  # a minute
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.requests: list[str] = []
+        self.requests = []
         self.host = f"127.0.0.1:{self.server_port}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request, client_address):
         """Let clients break off, which they do here."""
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def log_message(self, *_: object) -> None: ...
+    def log_message(self, *_): ...
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.server.requests.append(f"{self.command} {self.path}")
         status, headers, body = 200, {"Content-Length": str(len(PHOTO))}, PHOTO
         match self.path.split("?")[0].split("/"):
@@ -70,14 +69,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     with Server() as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 
 
-def fetch(server: Server, path: str, host: str | None = None) -> bytes | tuple[Reason, str]:
+def fetch(server, path, host=None):
     try:
         reader = Reader(Limits(max_bytes=100_000), {host or server.host})
         return reader.read(Item.at(f"http://{server.host}/{path}"))
