@@ -1,14 +1,17 @@
 """Networks that look at each photo together: a trained one, and ImageNet's with heads of ours.
 
 A trained network finds what it has photos of, a linear head on frozen features carries further to
-what it has few photos of, or rendered pictures alone (docs/experiments.md).
+what it has few photos of, or rendered pictures alone (docs/experiments.md). With a gate the others
+look only at photos that the first suspects (the idea is that of Viola and Jones, 2001).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -16,21 +19,78 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.head import features_of
-from recognizer.lab.training.model import Head, Outputs, ProductNetwork, build_network
+from recognizer.lab.training.model import (
+    FAR_BELOW,
+    Head,
+    Outputs,
+    ProductNetwork,
+    build_network,
+    log_odds_of,
+)
+
+_EVENNESS = 0.3  # of bars; without it the look-alikes of the commonest product fill the gate
+_SHARE = 0.02  # of the photos without a product, at which products are compared
+
+
+class Gate(nn.Module):
+    """Which photos all networks look at: those of which any log-odds are over a product's bar.
+
+    Of other photos ``shift``, (labels,), is taken from the first network's logits of products, so
+    that they rank where the mean of all networks ranks as large a share of photos.
+    """
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.bars, self.shift = nn.Buffer(torch.zeros(labels)), nn.Buffer(torch.zeros(labels))
+
+    def suspects(self, first: torch.Tensor) -> torch.Tensor:
+        """Return which photos are suspected, (N,), from the first network's logits, (N, labels)."""
+        return (log_odds_of(first) > self.bars).any(1)
+
+    def forward(self, first: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Return logits, (N, labels), from the first network's and the mean of all networks'."""
+        return torch.where(self.suspects(first)[:, None], mean, first - self.shift)
+
+
+def set_gate(
+    first: torch.Tensor, mean: torch.Tensor, is_product: NDArray[np.bool_], share: float
+) -> Gate:
+    """Return the gate that a share of photos without a product passes.
+
+    Takes logits of such photos that no network has learned from, (N, labels): the first network's,
+    and the mean of all networks'.
+    """
+    gate, own = Gate(len(is_product)), torch.from_numpy(is_product)
+    odds = log_odds_of(first)[:, own]
+    level = torch.quantile(odds, 1 - _SHARE, 0)
+    level = _EVENNESS * (level - level.median())
+    gate.bars.fill_(-FAR_BELOW)
+    gate.bars[own] = level + torch.quantile((odds - level).max(1).values, 1 - share)
+    ranks = [z[:, own].logsumexp(1) - z[:, ~own].logsumexp(1) for z in (first, mean)]
+    gate.shift[own] = torch.stack(ranks).quantile(1 - share, 1).diff().neg()
+    return gate
 
 
 class Ensemble(nn.Module):
-    """The mean of the logits and maps of networks; the embedding is the first one's."""
+    """The mean of the maps of networks; the embedding is the first one's."""
 
-    def __init__(self, networks: Sequence[ProductNetwork]) -> None:
+    def __init__(self, networks: Sequence[ProductNetwork], gate: Gate | None = None) -> None:
         super().__init__()
         self.networks: Any = nn.ModuleList(networks)
+        self.gate = gate
 
     def forward(self, images: torch.Tensor) -> Outputs:
-        """Run one batch, as :meth:`ProductNetwork.forward` does."""
+        """Run one batch, as :meth:`ProductNetwork.forward` does.
+
+        In torch all networks run; the file that is exported spares those behind the gate.
+        """
         outputs = [network(images) for network in self.networks]
-        logits, maps = (torch.stack([o[i] for o in outputs]).mean(0) for i in range(2))
-        return Outputs(logits, maps, outputs[0].embedding)
+        maps = torch.stack([o.maps for o in outputs]).mean(0)
+        if self.gate is not None:
+            first = outputs[0]
+            is_suspected = self.gate.suspects(first.logits)[:, None, None, None]
+            maps = torch.where(is_suspected, maps, first.maps - self.gate.shift[:, None, None])
+        return Outputs(maps.mean(dim=(2, 3)), maps, outputs[0].embedding)
 
 
 def build_frozen_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
@@ -41,9 +101,11 @@ def build_frozen_network(config: TrainingConfig, backbone: str, labels: int) -> 
     return build_network(own, labels).eval()
 
 
-def join_networks(first: ProductNetwork, frozen: Sequence[ProductNetwork]) -> nn.Module:
+def join_networks(
+    first: ProductNetwork, frozen: Sequence[ProductNetwork], gate: Gate | None
+) -> nn.Module:
     """Return the network that is served, in evaluation mode."""
-    return Ensemble([first, *frozen]).eval() if frozen else first
+    return Ensemble([first, *frozen], gate).eval() if frozen else first
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.templates import render
 from recognizer.lab.training.model import torch_log_odds
 from recognizer.lab.training.negative_bank import build_bank
-from recognizer.lab.training.onnx_export import export_fp32, parity
+from recognizer.lab.training.onnx_export import export_fp32, parity, put_behind_gate
 from recognizer.lab.training.quantization import WEIGHT_BITS, quantize, run_file
 from recognizer.lab.training.runs import (
     Recipe,
@@ -191,6 +191,8 @@ def _export(recipe: Recipe, network: nn.Module, work: Path) -> dict[str, Path]:
     export_fp32(network, recipe.config.input_size, files["fp32"])
     shown = recipe.cache.squares(_drawn(recipe)[:_CALIBRATION_PHOTOS])
     quantize(files["fp32"], files["int8"], shown)
+    for file in files.values():
+        put_behind_gate(file)
     return files
 
 

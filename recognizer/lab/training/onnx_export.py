@@ -1,6 +1,8 @@
 """Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
+from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 from torch import nn
 
 from recognizer.lab.training.model import log_odds_of
@@ -57,6 +60,55 @@ def export_fp32(network: nn.Module, size: int, path: Path) -> None:
         del node.metadata_props[:]
     onnx.save(model, str(path))
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def put_behind_gate(path: Path) -> None:
+    """Let the networks behind an ensemble's gate run only where an image of the batch passes it.
+
+    The file has one Where then: from the mean of all maps, and those of the first network.
+    """
+    model = onnx.load(str(path))
+    graph, nodes = model.graph, [*model.graph.node]
+    where = next((node for node in nodes if node.op_type == "Where"), None)
+    if where is None:
+        return
+
+    def needed(names: Iterable[str]) -> set[str]:
+        found = {*names}
+        for node in reversed(nodes):  # which are in topological order
+            if found & {*node.output}:
+                found.update(node.input)
+        return found
+
+    is_suspected, mean, first = where.input
+    behind = needed([mean]) - needed([is_suspected, first, graph.output[2].name])
+    inside = [node for node in nodes if node.output[0] in {*behind, where.output[0]}]
+    outside = [node for node in nodes if node not in inside]
+    used = {name for node in outside for name in node.input} | {*where.input}
+    weights = [tensor for tensor in graph.initializer if tensor.name not in used]
+    maps = helper.make_value_info("", graph.output[1].type)
+    otherwise = helper.make_node("Identity", [first], [where.output[0]])
+    branches = {}
+    for name, own, tensors in (("then", inside, weights), ("else", [otherwise], [])):
+        branch = helper.make_graph(deepcopy(own), name, [], [deepcopy(maps)], tensors)
+        branch.node[-1].output[0] = branch.output[0].name = f"{name}_maps"
+        branches[f"{name}_branch"] = branch
+    gate = [
+        helper.make_node("Cast", [is_suspected], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["number"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["is_any"], to=TensorProto.BOOL),
+        helper.make_node("If", ["is_any"], [where.output[0]], "gate", **branches),
+    ]
+    after = needed([where.output[0]])
+    before = [node for node in outside if node.output[0] in after]
+    rest = [node for node in outside if node.output[0] not in after]
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    ordered = deepcopy([*before, *gate, *rest]), deepcopy(kept)
+    for field, values in zip((graph.node, graph.initializer), ordered, strict=True):
+        del field[:]
+        field.extend(values)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def parity(

@@ -90,6 +90,9 @@ def _feed_pixels_directly(model: onnx.ModelProto) -> None:
                     dequantizer.input[:] = [transpose.output[0], scale.name, zero.name]
                 graph.node.remove(quantizer)
             graph.node.remove(cast)
+    used = {name for node in graph.node for name in node.input}
+    for unused in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(unused)
     del graph.value_info[:]
 
 

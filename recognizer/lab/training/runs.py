@@ -33,9 +33,11 @@ from recognizer.lab.evaluation.out_of_fold import (
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import TrainingConfig, config_from_dict, differences
 from recognizer.lab.training.ensemble import (
+    Gate,
     build_frozen_network,
     join_networks,
     logits_of_heads,
+    set_gate,
 )
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
@@ -190,7 +192,9 @@ def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
     count = recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
     of_folds = [_fold_logits(recipe, fold, own, reporter) for fold, own in enumerate(held)]
-    photos, logits = list(itertools.chain(*held)), torch.cat(of_folds)
+    photos, (first, logits) = list(itertools.chain(*held)), torch.cat(of_folds, 1)
+    if (gate := _gate(recipe)) is not None:
+        logits = gate(first, logits)
     return OutOfFold(
         photos=photos,
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
@@ -202,7 +206,7 @@ def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
 def _fold_logits(
     recipe: Recipe, fold: int, own: Sequence[Photo], reporter: Reporter
 ) -> torch.Tensor:
-    """Return the logits of a fold's photos, (N, labels).
+    """Return the logits of a fold's photos, (2, N, labels): the first network's, and the mean.
 
     They are kept in the recipe's folder, so that nothing is looked at twice.
     """
@@ -218,9 +222,24 @@ def _fold_logits(
     heads = [network.linear_head for network in frozen]
     if frozen:
         parts = torch.cat([parts, logits_of_heads(frozen, heads, own, recipe.cache)])
+    logits = torch.stack([parts[0], parts.mean(0)])
     with replacing(path) as unfinished:
-        unfinished.write_bytes(save({"logits": parts.mean(0)}))
-    return parts.mean(0)
+        unfinished.write_bytes(save({"logits": logits}))
+    return logits
+
+
+def _gate(recipe: Recipe) -> Gate | None:
+    """Return the gate by what the folds' networks say of photos that they have not seen."""
+    if (share := recipe.config.ensemble.gate) == 1 or not recipe.config.ensemble.backbones:
+        return None
+    files = [recipe.folder / _LOGITS.format(fold) for fold in range(recipe.fold_count)]
+    logits = torch.cat([load_file(file)["logits"] for file in files], 1)
+    photos = [photo for fold in range(recipe.fold_count) for photo in recipe.of_fold(fold)]
+    negative = torch.tensor([not photo.is_product for photo in photos])
+    products = {photo.label for photo in recipe.train if photo.is_product}
+    is_product = np.array([label in products for label in recipe.labels])
+    first, mean = logits[:, negative]
+    return set_gate(first, mean, is_product, share)
 
 
 def fold_network(recipe: Recipe, fold: int | None, reporter: Reporter | None = None) -> nn.Module:
@@ -234,7 +253,7 @@ def fold_network(recipe: Recipe, fold: int | None, reporter: Reporter | None = N
             f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
         )
     reporter = reporter or Reporter(recipe.config, recipe.fold_count)
-    return join_networks(*_networks(recipe, fold, reporter))
+    return join_networks(*_networks(recipe, fold, reporter), _gate(recipe))
 
 
 def _networks(
@@ -316,7 +335,8 @@ def finished_network(recipe: Recipe) -> nn.Module:
     """Return the network of a recipe that was trained, in evaluation mode."""
     empty, labels = msgspec.structs.replace(recipe.config, weights="none"), len(recipe.labels)
     others = [build_frozen_network(empty, b, labels) for b in recipe.config.ensemble.backbones]
-    network = join_networks(build_network(empty, labels).eval(), others)
+    gate = None if recipe.config.ensemble.gate == 1 else Gate(labels)
+    network = join_networks(build_network(empty, labels).eval(), others, gate)
     try:
         tensors = load_file(recipe.folder / NETWORK_FILE)
         network.load_state_dict({n: value for n, value in tensors.items() if n != LEARNED})
