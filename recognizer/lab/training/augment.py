@@ -31,9 +31,6 @@ _RECOLORED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 OVERLAYS: dict[str, Callable[[RGB, np.random.Generator], RGB]] = {
     "text": edits.write_text,
     "watermark": edits.watermark,
-    "stickers": edits.put_stickers,
-    "bars": edits.put_bars,
-    "screen": edits.show_on_screen,
 }
 
 _LAYOUT = ("collage", "frame", "screenshot")

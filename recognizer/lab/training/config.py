@@ -23,8 +23,8 @@ SHARES = {
     "collage": 0.09, "frame": 0.08, "screenshot": 0.05,
     # is turned by quarters, by up to 20 degrees or by any angle, or seen at a slant,
     "quarter": 0.22, "tilt": 0.3, "free": 0.07, "perspective": 0.08,
-    # something lies on it, it is shown on a screen,
-    "text": 0.12, "watermark": 0.07, "stickers": 0.06, "bars": 0.04, "screen": 0.04,
+    # something is written on it,
+    "text": 0.12, "watermark": 0.07,
     # or it loses colors, sharpness, size or a part.
     "hue": 0.1, "cast": 0.1, "gray": 0.06, "posterize": 0.02,
     "shrink": 0.35, "blur": 0.15, "noise": 0.08, "erase": 0.06,

@@ -1,4 +1,4 @@
-"""Edits by sellers and platforms: other backdrops, collages, screenshots, text, stickers.
+"""Edits by sellers and platforms: other backdrops, collages, screenshots, text, watermarks.
 
 What torchvision has (JPEG, blur, noise, hue, perspective) is taken from there, in
 :mod:`recognizer.lab.training.augment`. Pictures are uint8, (height, width, 3), RGB; every draw
@@ -6,7 +6,6 @@ depends only on the given generator. ``benchmarks/evasion.py`` measures with oth
 and shapes than these.
 """
 
-import math
 from collections.abc import Sequence
 
 import cv2
@@ -149,62 +148,6 @@ def watermark(image: RGB, rng: np.random.Generator) -> RGB:
     opacity = mark * float(rng.uniform(0.15, 0.75))
     color = np.float32(255 if rng.random() < 0.6 else rng.integers(0, 256))
     return (image * (1 - opacity) + color * opacity).astype(np.uint8)
-
-
-def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
-    """Return an image under one to seven stickers: discs with eyes, stars, arrows, labels."""
-    image, side = image.copy(), image.shape[0]
-    for _ in range(int(rng.integers(1, 8))):
-        radius = round(float(rng.uniform(0.04, 0.13)) * side)
-        x, y = (int(v) for v in rng.integers(0, side, 2))
-        color = rng.integers(0, 256, 3).tolist()
-        kind = rng.integers(4)
-        if kind == 0:
-            cv2.circle(image, (x, y), radius, color, -1, cv2.LINE_AA)
-            for away in (-radius // 3, radius // 3):
-                eye = (x + away, y - radius // 4), max(1, radius // 6)
-                cv2.circle(image, *eye, (20, 20, 20), -1)
-        elif kind == 1:
-            angles = np.arange(10) * math.pi / 5 + rng.uniform(0, 6)
-            reach = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
-            star = np.column_stack([x + reach * np.cos(angles), y + reach * np.sin(angles)])
-            cv2.fillPoly(image, [star.astype(np.int32)], color, cv2.LINE_AA)
-        elif kind == 2:
-            end = (x + int(rng.integers(-60, 60)), y + int(rng.integers(-60, 60)))
-            cv2.arrowedLine(image, (x, y), end, color, max(2, radius // 5), cv2.LINE_AA)
-        else:
-            cv2.rectangle(image, (x, y), (x + 2 * radius, y + radius), color, -1)
-            ink = (255 - np.array(color)).tolist()
-            _write(image, (x + 2, y + radius - 3), radius / 26, ink, rng)
-    return image
-
-
-def put_bars(image: RGB, rng: np.random.Generator) -> RGB:
-    """Return an image behind one to three bars of one color, along or across."""
-    image, side = image.copy(), image.shape[0]
-    color = _color(rng)
-    for _ in range(int(rng.integers(1, 4))):
-        start, wide = int(rng.integers(side)), int(rng.integers(side // 40 + 1, side // 7 + 2))
-        lines = image if rng.random() < 0.5 else image.swapaxes(0, 1)
-        lines[start : start + wide] = color
-    return image
-
-
-def show_on_screen(image: RGB, rng: np.random.Generator) -> RGB:
-    """Return an image as photographed from a screen: lines, moire, glare, another gamma."""
-    side = image.shape[0]
-    y, x = np.mgrid[0:side, 0 : image.shape[1]].astype(np.float32)
-    pixels = image.astype(np.float32)
-    for _ in range(int(rng.integers(1, 3))):
-        angle, period = rng.uniform(0, math.pi), rng.uniform(2.2, 9.0)
-        wave = np.sin((x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period))
-        pixels += (wave * rng.uniform(4, 22))[..., None]
-    if rng.random() < 0.5:
-        centre, spread = rng.uniform(0, side, 2), rng.uniform(0.15, 0.5) * side
-        glare = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * spread**2))
-        pixels += (glare * rng.uniform(20, 120))[..., None]
-    levels = (np.arange(256) / 255) ** rng.uniform(0.7, 1.5) * 255
-    return np.asarray(cv2.LUT(pixels.clip(0, 255).astype(np.uint8), levels.astype(np.uint8)))
 
 
 def _cover(rgb: RGB, height: int, width: int) -> RGB:

@@ -1,7 +1,6 @@
 """Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
-from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -68,45 +67,43 @@ def put_behind_gate(path: Path) -> None:
     The file has one Where then: from the mean of all maps, and those of the first network.
     """
     model = onnx.load(str(path))
-    graph, nodes = model.graph, [*model.graph.node]
-    where = next((node for node in nodes if node.op_type == "Where"), None)
-    if where is None:
+    graph, nodes = model.graph, deepcopy([*model.graph.node])
+    place = next((i for i, node in enumerate(nodes) if node.op_type == "Where"), None)
+    if place is None:
         return
 
-    def needed(names: Iterable[str]) -> set[str]:
+    def needed(*names: str) -> set[str]:
         found = {*names}
-        for node in reversed(nodes):  # which are in topological order
+        for node in reversed(nodes[:place]):  # which are in topological order
             if found & {*node.output}:
                 found.update(node.input)
         return found
 
-    is_suspected, mean, first = where.input
-    behind = needed([mean]) - needed([is_suspected, first, graph.output[2].name])
-    inside = [node for node in nodes if node.output[0] in {*behind, where.output[0]}]
-    outside = [node for node in nodes if node not in inside]
-    used = {name for node in outside for name in node.input} | {*where.input}
-    weights = [tensor for tensor in graph.initializer if tensor.name not in used]
-    maps = helper.make_value_info("", graph.output[1].type)
-    otherwise = helper.make_node("Identity", [first], [where.output[0]])
+    is_suspected, mean, first = nodes[place].input
+    behind = needed(mean) - needed(is_suspected, first, graph.output[2].name)
+    before, inside = list[onnx.NodeProto](), list[onnx.NodeProto]()
+    for node in nodes[:place]:
+        (inside if node.output[0] in behind else before).append(node)
+    own_weights = behind - {name for node in nodes[place:] for name in node.input}
+    weights = [tensor for tensor in graph.initializer if tensor.name in own_weights]
+    kept = [tensor for tensor in graph.initializer if tensor.name not in own_weights]
     branches = {}
-    for name, own, tensors in (("then", inside, weights), ("else", [otherwise], [])):
-        branch = helper.make_graph(deepcopy(own), name, [], [deepcopy(maps)], tensors)
-        branch.node[-1].output[0] = branch.output[0].name = f"{name}_maps"
-        branches[f"{name}_branch"] = branch
+    for name, own, tensors in (
+        ("then_branch", [*inside, nodes[place]], weights),
+        ("else_branch", [helper.make_node("Identity", [first], [""])], []),
+    ):
+        result = helper.make_value_info(f"{name}_maps", graph.output[1].type)
+        branches[name] = helper.make_graph(deepcopy(own), name, [], [result], deepcopy(tensors))
+        branches[name].node[-1].output[0] = result.name
     gate = [
         helper.make_node("Cast", [is_suspected], ["number"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMax", ["number"], ["largest"], keepdims=0),
         helper.make_node("Cast", ["largest"], ["is_any"], to=TensorProto.BOOL),
-        helper.make_node("If", ["is_any"], [where.output[0]], "gate", **branches),
+        helper.make_node("If", ["is_any"], nodes[place].output, "gate", **branches),
     ]
-    after = needed([where.output[0]])
-    before = [node for node in outside if node.output[0] in after]
-    rest = [node for node in outside if node.output[0] not in after]
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    ordered = deepcopy([*before, *gate, *rest]), deepcopy(kept)
-    for field, values in zip((graph.node, graph.initializer), ordered, strict=True):
-        del field[:]
-        field.extend(values)
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend([*before, *gate, *nodes[place + 1 :]])
+    graph.initializer.extend(kept)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
