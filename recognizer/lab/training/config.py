@@ -54,8 +54,7 @@ class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the photos without a product that they look at, too; 1: they look at all photos."""
 
     rendered: str = ""
-    """A folder of rendered pictures (datasets/renders), from which only these heads learn: a
-    trained network would learn what a rendered picture looks like."""
+    """A folder of rendered pictures (datasets/renders), from which all networks learn."""
 
 
 class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

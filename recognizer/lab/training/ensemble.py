@@ -21,7 +21,6 @@ from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.head import features_of
 from recognizer.lab.training.model import (
     FAR_BELOW,
-    Head,
     Outputs,
     ProductNetwork,
     build_network,
@@ -109,12 +108,10 @@ def join_networks(
 
 
 @torch.no_grad()
-def logits_of_heads(
-    networks: Sequence[ProductNetwork],
-    heads: Sequence[Head],
-    photos: Sequence[Photo],
-    cache: PhotoCache,
+def logits_of_frozen(
+    networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
 ) -> torch.Tensor:
-    """Return what heads on frozen networks say of photos as served, (networks, N, labels)."""
+    """Return the logits of frozen networks for photos as served, (networks, N, labels)."""
     features = [torch.from_numpy(features_of(own, photos, cache)) for own in networks]
+    heads = [own.linear_head for own in networks]
     return torch.stack([functional.linear(f, *h) for f, h in zip(features, heads, strict=True)])

@@ -36,12 +36,12 @@ from recognizer.lab.training.ensemble import (
     Gate,
     build_frozen_network,
     join_networks,
-    logits_of_heads,
+    logits_of_frozen,
     set_gate,
 )
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
-from recognizer.lab.training.model import Head, ProductNetwork, build_network, log_odds_of
+from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import LEARNED, NETWORK_FILE, describe_network, read_parent
 from recognizer.model.folders import DESCRIPTION_FILE
 
@@ -219,9 +219,8 @@ def _fold_logits(
     else:
         frozen = [trained, *frozen]
         parts = torch.zeros((0, len(own), len(recipe.labels)))
-    heads = [network.linear_head for network in frozen]
     if frozen:
-        parts = torch.cat([parts, logits_of_heads(frozen, heads, own, recipe.cache)])
+        parts = torch.cat([parts, logits_of_frozen(frozen, own, recipe.cache)])
     logits = torch.stack([parts[0], parts.mean(0)])
     with replacing(path) as unfinished:
         unfinished.write_bytes(save({"logits": logits}))
@@ -260,26 +259,21 @@ def _networks(
     recipe: Recipe, fold: int | None, reporter: Reporter
 ) -> tuple[ProductNetwork, list[ProductNetwork]]:
     """Return the trained network and the frozen ones, in evaluation mode, each with its head."""
-    config, photos = recipe.config, recipe.without(fold)
-    rendered = _rendered(recipe)
-    frozen, teachers = [], []
+    config, rendered = recipe.config, _rendered(recipe)
+    photos, frozen = [*recipe.without(fold), *rendered], []
     for backbone in config.ensemble.backbones:
         network = build_frozen_network(config, backbone, len(recipe.labels))
         report = partial(reporter.on_photos, f"computing features of {backbone}")
         # Those of the fold too, while there is somebody to tell.
         of_all = features_of(network, recipe.train, recipe.cache, on_progress=report)
         features = of_all[recipe.learned(fold)]
-        fit = partial(
-            fit_head, labels=recipe.labels, label_power=config.ensemble.label_power, c=config.head_c
-        )
-        teachers.append(fit(features, photos))
         if rendered:
             more = features_of(network, rendered, recipe.cache, on_progress=report)
-            network.set_head(*fit(np.concatenate([features, more]), [*photos, *rendered]))
-        else:
-            network.set_head(*teachers[-1])
+            features = np.concatenate([features, more])
+        power = config.ensemble.label_power
+        network.set_head(*fit_head(features, photos, recipe.labels, power, config.head_c))
         frozen.append(network)
-    return _train(recipe, fold, frozen, teachers, reporter), frozen
+    return _train(recipe, fold, photos, frozen, reporter), frozen
 
 
 def _rendered(recipe: Recipe) -> list[Photo]:
@@ -298,18 +292,17 @@ def _run_name(fold: int | None) -> str:
 def _train(
     recipe: Recipe,
     fold: int | None,
+    photos: Sequence[Photo],
     frozen: Sequence[ProductNetwork],
-    teachers: Sequence[Head],
     reporter: Reporter,
 ) -> ProductNetwork:
     """Return the trained network, without a fold or with all photos.
 
-    Its weights are part of the way from the first to the averaged ones. The teachers are heads of
-    the frozen networks that learned from photos alone.
+    Its weights are part of the way from the first to the averaged ones.
     """
-    config, photos, soft = recipe.config, recipe.without(fold), None
+    config, soft = recipe.config, None
     if config.distill:
-        soft = logits_of_heads(frozen, teachers, photos, recipe.cache).mean(0).softmax(1)
+        soft = logits_of_frozen(frozen, photos, recipe.cache).mean(0).softmax(1)
     name = _run_name(fold)
     words = "all photos" if fold is None else f"without fold {fold}"
     run = Run(
