@@ -49,7 +49,6 @@ class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Networks beside the trained one: see :mod:`recognizer.lab.training.ensemble`."""
 
     backbones: list[str] = []  # timm models with ImageNet weights, which stay; none: no ensemble
-    label_power: NotNegative = 0.25  # of their heads; see the key of the recipe
     gate: Share = 1.0
     """Share of the photos without a product that they look at, too; 1: they look at all photos."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import kmeans_plusplus
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
@@ -43,18 +44,13 @@ def build_bank(
 
 
 def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> list[int]:
-    """Return rows that differ: each next one is farthest from those chosen so far."""
-    if len(rows) <= count:
-        return rows
+    """Return rows that differ, as k-means++ (Arthur and Vassilvitskii, 2007) draws centres."""
     members = unit_norm(embeddings[rows])
-    distance = np.full(len(rows), np.inf)
-    chosen: list[int] = []
-    for _ in range(count):
-        place = int(distance.argmax())
-        chosen.append(rows[place])
-        distance = np.minimum(distance, 1 - members @ members[place])
-        distance[place] = -np.inf
-    return chosen
+    count = min(count, len(rows))
+    _, places = (
+        kmeans_plusplus(members, count, random_state=0, n_local_trials=1) if count else ([], [])
+    )
+    return [rows[place] for place in places]
 
 
 def _held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:

@@ -192,11 +192,11 @@ def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
     count = recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
     of_folds = [_fold_logits(recipe, fold, own, reporter) for fold, own in enumerate(held)]
-    photos, (first, logits) = list(itertools.chain(*held)), torch.cat(of_folds, 1)
+    first, logits = torch.cat(of_folds, 1)
     if (gate := _gate(recipe)) is not None:
         logits = gate(first, logits)
     return OutOfFold(
-        photos=photos,
+        photos=list(itertools.chain(*held)),
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
         labels=recipe.labels,
         log_odds=log_odds_of(logits).numpy(),
@@ -231,14 +231,13 @@ def _gate(recipe: Recipe) -> Gate | None:
     """Return the gate by what the folds' networks say of photos that they have not seen."""
     if (share := recipe.config.ensemble.gate) == 1 or not recipe.config.ensemble.backbones:
         return None
-    files = [recipe.folder / _LOGITS.format(fold) for fold in range(recipe.fold_count)]
-    logits = torch.cat([load_file(file)["logits"] for file in files], 1)
-    photos = [photo for fold in range(recipe.fold_count) for photo in recipe.of_fold(fold)]
-    negative = torch.tensor([not photo.is_product for photo in photos])
+    found = list[torch.Tensor]()
+    for fold in range(recipe.fold_count):
+        negative = torch.tensor([not photo.is_product for photo in recipe.of_fold(fold)])
+        found.append(load_file(recipe.folder / _LOGITS.format(fold))["logits"][:, negative])
+    first, mean = torch.cat(found, 1)
     products = {photo.label for photo in recipe.train if photo.is_product}
-    is_product = np.array([label in products for label in recipe.labels])
-    first, mean = logits[:, negative]
-    return set_gate(first, mean, is_product, share)
+    return set_gate(first, mean, np.array([n in products for n in recipe.labels]), share)
 
 
 def fold_network(recipe: Recipe, fold: int | None, reporter: Reporter | None = None) -> nn.Module:
@@ -270,8 +269,8 @@ def _networks(
         if rendered:
             more = features_of(network, rendered, recipe.cache, on_progress=report)
             features = np.concatenate([features, more])
-        power = config.ensemble.label_power
-        network.set_head(*fit_head(features, photos, recipe.labels, power, config.head_c))
+        power, c = config.label_power, config.head_c
+        network.set_head(*fit_head(features, photos, recipe.labels, power, c))
         frozen.append(network)
     return _train(recipe, fold, photos, frozen, reporter), frozen
 
