@@ -37,6 +37,7 @@ from recognizer.lab.training.ensemble import (
     build_frozen_network,
     join_networks,
     logits_of_frozen,
+    mean_of,
     set_gate,
 )
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
@@ -221,7 +222,7 @@ def _fold_logits(
         parts = torch.zeros((0, len(own), len(recipe.labels)))
     if frozen:
         parts = torch.cat([parts, logits_of_frozen(frozen, own, recipe.cache)])
-    logits = torch.stack([parts[0], parts.mean(0)])
+    logits = torch.stack([parts[0], mean_of([*parts])])
     with replacing(path) as unfinished:
         unfinished.write_bytes(save({"logits": logits}))
     return logits

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recognizer.lab.training.config import EnsembleConfig
-from recognizer.lab.training.ensemble import Ensemble, set_gate
+from recognizer.lab.training.ensemble import Ensemble, mean_of, set_gate
 from recognizer.lab.training.model import build_network, log_odds_of, torch_log_odds
 from recognizer.lab.training.onnx_export import export_fp32, parity, put_behind_gate
 from recognizer.lab.training.quantization import quantize, run_file
@@ -18,7 +18,7 @@ from tests.lab.training.conftest import small_config
 from tests.labelled import write_split_photos
 
 
-def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path):
+def test_the_file_of_an_ensemble_says_the_weighted_mean_of_what_its_networks_say(tmp_path):
     rng, networks = np.random.default_rng(0), []
     for seed in range(2):
         network = build_network(small_config(input_size=64), 4).eval()
@@ -30,7 +30,8 @@ def test_the_file_of_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path
     quantize(*files, inputs[:8])
     found = parity(torch_log_odds(ensemble, inputs), *files, inputs)
     assert found.fp32.largest < 1e-3
-    maps = np.mean([n(torch.from_numpy(inputs)).maps.detach().numpy() for n in networks], axis=0)
+    first, frozen = (n(torch.from_numpy(inputs)).maps.detach().numpy() for n in networks)
+    maps = (first + 2 * frozen) / 3
     np.testing.assert_allclose(run_file(files[0], inputs, "maps"), maps, atol=1e-3)
     assert np.corrcoef(run_file(files[1], inputs, "maps").ravel(), maps.ravel())[0, 1] > 0.9
     embedding = networks[0](torch.from_numpy(inputs)).embedding.detach().numpy()
@@ -47,7 +48,7 @@ def test_behind_a_gate_the_other_networks_look_at_suspects_alone(tmp_path, preci
         1, 9, (40, 1, 1, 1), np.uint8
     )
     first, other = (n(torch.from_numpy(inputs)).logits.detach() for n in networks)
-    mean = (first + other) / 2
+    mean = mean_of([first, other])
     gate = set_gate(first, mean, np.array([True, True, False, False]), 0.25)
     suspected = gate.suspects(first).numpy()
     assert suspected.sum() == 10
