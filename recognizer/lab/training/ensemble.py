@@ -5,7 +5,7 @@ what it has few photos of, or rendered pictures alone (docs/experiments.md). Wit
 look only at photos that the first suspects (the idea is that of Viola and Jones, 2001).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -116,10 +116,13 @@ def join_networks(
 
 
 @torch.no_grad()
-def logits_of_frozen(
-    networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
+def logits_of(
+    networks: Sequence[ProductNetwork],
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> torch.Tensor:
-    """Return the logits of frozen networks for photos as served, (networks, N, labels)."""
-    features = [torch.from_numpy(features_of(own, photos, cache)) for own in networks]
-    heads = [own.linear_head for own in networks]
-    return torch.stack([functional.linear(f, *h) for f, h in zip(features, heads, strict=True)])
+    """Return the logits of networks for photos as served, (networks, N, labels)."""
+    features = [features_of(own, photos, cache, on_progress=on_progress) for own in networks]
+    pairs = zip(map(torch.from_numpy, features), networks, strict=True)
+    return torch.stack([functional.linear(own, *network.linear_head) for own, network in pairs])

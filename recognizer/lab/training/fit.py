@@ -16,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn import functional
@@ -43,7 +42,6 @@ _MAX_GRADIENT = 2.0  # a longer one is shortened
 _AVERAGE = 0.998  # decay of the averaged weights, per step
 _WARMUP_STEPS = 100
 _SAVE_SECONDS = 60.0  # at first fewer: the second report says how long the rest takes
-_BATCH = 32  # of predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,20 +255,3 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
         for group in param_groups_weight_decay(part, decay)
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]])
-
-
-@torch.no_grad()
-def predict(
-    network: ProductNetwork,
-    photos: Sequence[Photo],
-    cache: PhotoCache,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> NDArray[np.float32]:
-    """Return logits of photos as served, float32, (N, labels)."""
-    device = next(network.eval().parameters()).device
-    parts = []
-    for first in range(0, len(photos), _BATCH):
-        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH]))
-        parts.append(network(images.to(device)).logits.float().cpu().numpy())
-        on_progress(min(first + _BATCH, len(photos)), len(photos))
-    return np.concatenate(parts)

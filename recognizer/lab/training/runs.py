@@ -36,11 +36,11 @@ from recognizer.lab.training.ensemble import (
     Gate,
     build_frozen_network,
     join_networks,
-    logits_of_frozen,
+    logits_of,
     mean_of,
     set_gate,
 )
-from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage, predict
+from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import LEARNED, NETWORK_FILE, describe_network, read_parent
@@ -215,13 +215,7 @@ def _fold_logits(
         return load_file(path)["logits"]
     trained, frozen = _networks(recipe, fold, reporter)
     report = partial(reporter.on_photos, f"looking at the photos of fold {fold}")
-    if recipe.config.photos:
-        parts = torch.from_numpy(predict(trained, own, recipe.cache, report))[None]
-    else:
-        frozen = [trained, *frozen]
-        parts = torch.zeros((0, len(own), len(recipe.labels)))
-    if frozen:
-        parts = torch.cat([parts, logits_of_frozen(frozen, own, recipe.cache)])
+    parts = logits_of([trained, *frozen], own, recipe.cache, report)
     logits = torch.stack([parts[0], mean_of([*parts])])
     with replacing(path) as unfinished:
         unfinished.write_bytes(save({"logits": logits}))
@@ -302,7 +296,7 @@ def _train(
     """
     config, soft = recipe.config, None
     if config.distill:
-        soft = logits_of_frozen(frozen, photos, recipe.cache).mean(0).softmax(1)
+        soft = logits_of(frozen, photos, recipe.cache).mean(0).softmax(1)
     name = _run_name(fold)
     words = "all photos" if fold is None else f"without fold {fold}"
     run = Run(

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import runs as module
-from recognizer.lab.training.fit import Stage, predict
-from recognizer.lab.training.model import ProductNetwork, log_odds_of
+from recognizer.lab.training.fit import Stage
+from recognizer.lab.training.model import ProductNetwork, torch_log_odds
 from recognizer.lab.training.runs import (
     answers,
     finished_network,
@@ -43,8 +43,8 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained):
     held = [found.photos[i] for i in rows]
     network = fold_network(recipe, 1)
     assert isinstance(network, ProductNetwork)
-    logits = torch.from_numpy(predict(network, held, recipe.cache))
-    assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
+    log_odds = torch_log_odds(network, recipe.cache.squares(held))
+    assert probabilities[rows] == pytest.approx(sigmoid(log_odds), abs=1e-4)
 
 
 def test_what_is_finished_is_not_done_again(split, tmp_path, monkeypatch):
@@ -79,21 +79,20 @@ def test_what_is_finished_is_not_done_again(split, tmp_path, monkeypatch):
     assert said == [Stage("nothing is left to do")]
 
 
-def test_a_backbone_that_stays_as_it_is_passes_each_photo_once(split, tmp_path, monkeypatch):
+def test_a_backbone_that_stays_as_it_is_passes_each_photo_once(split, tmp_path):
     weights = timm.create_model("test_efficientnet").state_dict()
     weights["conv_stem.weight"][0] = -0.0  # as ImageNet's have, and means of weights have not
     save_file(weights, file := tmp_path / "model.safetensors")
-    monkeypatch.setattr(module, "predict", None)
     config = small_config(photos=0, folds=2, head_c=1.0, weights=str(file))
     with (recipe := open_recipe(config, split, tmp_path / "run")).cache:
         train_recipe(recipe)
         passes = "SELECT COUNT(*) FROM feature"
         assert recipe.cache._database.execute(passes).fetchone() == (len(recipe.train),)
         held = recipe.of_fold(0)
-        odds = log_odds_of(torch.from_numpy(predict(fold_network(recipe, 0), held, recipe.cache)))
-        logits = predict(finished_network(recipe), recipe.train, recipe.cache)
-    assert answers(recipe).log_odds[: len(held)] == pytest.approx(odds.numpy(), abs=1e-3)
-    assert [recipe.labels[i] for i in logits.argmax(1)] == [p.label for p in recipe.train]
+        odds = torch_log_odds(fold_network(recipe, 0), recipe.cache.squares(held))
+        learned = torch_log_odds(finished_network(recipe), recipe.cache.squares(recipe.train))
+    assert answers(recipe).log_odds[: len(held)] == pytest.approx(odds, abs=1e-3)
+    assert [recipe.labels[i] for i in learned.argmax(1)] == [p.label for p in recipe.train]
 
 
 def test_a_recipe_that_trains_no_network_says_where_it_resumes(tmp_path):
