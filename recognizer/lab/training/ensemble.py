@@ -42,13 +42,11 @@ class Gate(nn.Module):
         super().__init__()
         self.bars, self.shift = nn.Buffer(torch.zeros(labels)), nn.Buffer(torch.zeros(labels))
 
-    def suspects(self, first: torch.Tensor) -> torch.Tensor:
-        """Return which photos are suspected, (N,), from the first network's logits, (N, labels)."""
-        return (log_odds_of(first) > self.bars).any(1)
-
     def forward(self, first: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-        """Return logits, (N, labels), from the first network's and the mean of all networks'."""
-        return torch.where(self.suspects(first)[:, None], mean, first - self.shift)
+        """Return maps, (N, labels, h, w): the mean of all networks, of what is suspected."""
+        is_suspected = (log_odds_of(first.mean(dim=(2, 3))) > self.bars).any(1)
+        weak = first - self.shift[:, None, None]
+        return torch.where(is_suspected[:, None, None, None], mean, weak)
 
 
 def set_gate(
@@ -94,9 +92,7 @@ class Ensemble(nn.Module):
         outputs = [network(images) for network in self.networks]
         maps = mean_of([o.maps for o in outputs])
         if self.gate is not None:
-            first = outputs[0]
-            is_suspected = self.gate.suspects(first.logits)[:, None, None, None]
-            maps = torch.where(is_suspected, maps, first.maps - self.gate.shift[:, None, None])
+            maps = self.gate(outputs[0].maps, maps)
         return Outputs(maps.mean(dim=(2, 3)), maps, outputs[0].embedding)
 
 

@@ -220,15 +220,11 @@ class Reporter:
         self, config: TrainingConfig, folds: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
         self._names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
-        self._photos, self._on_stage = config.photos, on_stage
-
-    def on_words(self, words: str) -> None:
-        """Report what is done already."""
-        self._on_stage(Stage(words))
+        self._photos, self.on_stage = config.photos, on_stage
 
     def on_photos(self, words: str, done: int, of: int) -> None:
         """Report a step that belongs to no run."""
-        self._on_stage(Stage(words, done, of))
+        self.on_stage(Stage(words, done, of))
 
     def on_run(self, name: str, words: str, progress: Progress) -> None:
         """Report how far a run is."""
@@ -237,7 +233,7 @@ class Reporter:
         loss = "resumed" if progress.loss is None else f"loss {progress.loss:.3f}"
         words = f"run {place + 1} of {len(self._names)} ({words}), {loss}"
         progress = replace(progress, photos=seen, of=of)
-        self._on_stage(Stage(words, place * of + seen, len(self._names) * of, name, progress))
+        self.on_stage(Stage(words, place * of + seen, len(self._names) * of, name, progress))
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:

@@ -3,7 +3,7 @@
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import onnx
@@ -54,7 +54,7 @@ def export_fp32(network: nn.Module, size: int, path: Path) -> None:
             break
     del model.graph.value_info[:]  # sizes of two images
     for value in (*model.graph.input, *model.graph.output):
-        _shape(value)[0].dim_param = "N"
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
     for node in model.graph.node:  # the exporter notes the paths of this computer's source files
         del node.metadata_props[:]
     onnx.save(model, str(path))
@@ -118,7 +118,3 @@ def parity(
         return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
 
     return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))
-
-
-def _shape(value: onnx.ValueInfoProto) -> Any:
-    return value.type.tensor_type.shape.dim

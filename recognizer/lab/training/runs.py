@@ -167,7 +167,7 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     if done := len([*recipe.folder.glob(_LOGITS.format("*"))]):
         words = f"resuming: {done} of {recipe.fold_count} folds are done"
         is_all = path.exists() and held.exists()
-        reporter.on_words("nothing is left to do" if is_all else words)
+        reporter.on_stage(Stage("nothing is left to do" if is_all else words))
     recipe.cache.fill(recipe.train, partial(reporter.on_photos, "decoding"))
     if not held.exists():
         write_out_of_fold(_leave_out(recipe, reporter), held)
@@ -195,7 +195,7 @@ def _leave_out(recipe: Recipe, reporter: Reporter) -> OutOfFold:
     of_folds = [_fold_logits(recipe, fold, own, reporter) for fold, own in enumerate(held)]
     first, logits = torch.cat(of_folds, 1)
     if (gate := _gate(recipe)) is not None:
-        logits = gate(first, logits)
+        logits = gate(first[..., None, None], logits[..., None, None]).flatten(1)
     return OutOfFold(
         photos=list(itertools.chain(*held)),
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
