@@ -33,7 +33,7 @@ VERB_GROUPS = {
     },
     "Review": {
         "thresholds": ("desk.cli.thresholds", "Choose thresholds for a review team."),
-        "policy": ("cli.policy", "Check a policy, and show what it decides."),
+        "policy": ("cli.model", "Check a policy, and show what it decides."),
         "review": ("desk.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("desk.cli.review", "Write the review queue of a scan as one HTML file."),
         "outcomes": ("desk.cli.outcomes", "Import, export and use the outcomes of reviews."),

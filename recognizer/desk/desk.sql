@@ -8,6 +8,8 @@ CREATE INDEX temp.desk_copies ON desk (copies, state, {order}) WHERE copies IS N
 CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
   second INTEGER);
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
+CREATE TEMP VIEW lead AS SELECT unit, json_extract(found.value, '$.name') AS product
+  FROM image, json_each(image.leads) AS found WHERE image.place < 2;
 
 DELETE FROM temp.desk WHERE unit {which};
 INSERT INTO temp.desk SELECT *, (SELECT iif(price GLOB '*[^0-9.]*', NULL, price + 0.0)

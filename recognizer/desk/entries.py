@@ -15,7 +15,7 @@ import msgspec
 
 from recognizer._files import Closes
 from recognizer.desk.outcomes import HAS_LEAD
-from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
 from recognizer.rows.copies import group_copies
@@ -342,7 +342,7 @@ class Entries(Closes):
         condition, values = view._replace(**{column: ""}).condition(also_copies=True)
         source, choice = ENTRIES, column
         if column == "product":  # all of its leads, not only the strongest one
-            leads = f"SELECT DISTINCT unit AS of, product AS lead FROM ({LEADS})"
+            leads = "SELECT DISTINCT unit AS of, product AS lead FROM temp.lead"
             source, choice = f"{ENTRIES} JOIN ({leads}) ON of = entry.unit", "lead"
         return self._select_cached(
             f"SELECT {choice}, count(*) FILTER (WHERE {condition}) FROM {source}"

@@ -78,6 +78,7 @@ class Measurement:
 
 
 _Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
+_Counts: TypeAlias = Counter[float]  # by the probability of being drawn
 _Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
 
 
@@ -166,11 +167,7 @@ def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> I
 
 
 def _misses(
-    cleared: int,
-    drawn: Counter[float],
-    audited: Counter[float],
-    found: Counter[float],
-    shown: Estimate | None,
+    cleared: int, drawn: _Counts, audited: _Counts, found: _Counts, shown: Estimate | None
 ) -> Misses | None:
     """Estimate misses by the probability of being drawn."""
     if not (weights := audit_weights(drawn, audited)):

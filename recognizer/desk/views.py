@@ -27,11 +27,6 @@ IS_FIRST = (
     f" copy.copies = entry.copies AND copy.state IS NULL ORDER BY {ENTRY_ORDER} LIMIT 1))"
 )
 """Whether an entry is the first of its near-copies that are open, or is not open itself, in SQL."""
-LEADS = (
-    "SELECT unit, json_extract(lead.value, '$.name') AS product"
-    " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
-)
-"""The listings of all leads of images, with the products of these leads, in SQL."""
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
@@ -51,7 +46,7 @@ SORTS = {
 
 _CHOICES = {"section": (QUEUE, AUDIT), "state": STATES, "level": (*Decision,), "sort": (*SORTS,)}
 _CONDITIONS = {
-    "product": f"entry.unit IN (SELECT unit FROM ({LEADS}) WHERE product = :product)",
+    "product": "entry.unit IN (SELECT unit FROM temp.lead WHERE product = :product)",
     "seller": "seller = :seller COLLATE NOCASE",
     "location": "location = :location",
     "reported": "reports > 0",
