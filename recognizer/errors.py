@@ -5,7 +5,9 @@ the result. What raises is a mistake of the caller, or something wrong with the 
 with a file that the program wrote.
 """
 
+import difflib
 import os
+from collections.abc import Sequence
 
 _MAX_SHOWN = 200  # characters of an unexpected error
 
@@ -98,3 +100,9 @@ def words_of(error: Exception) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural unless it is 1."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
+    """Return the words for a name that is not among ``names``, with the closest names."""
+    close = difflib.get_close_matches(str(name), names)
+    return f"unknown {what} {name!r}" + (f" (did you mean {' or '.join(close)}?)" if close else "")

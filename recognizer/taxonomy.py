@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from recognizer.errors import RecognizerError, TaxonomyError
+from recognizer.errors import RecognizerError, TaxonomyError, unknown_name
 
 SCHEMA = 1  # of taxonomy.toml
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
@@ -216,9 +215,3 @@ def require_keys(
 ) -> None:
     for key in sorted(set(values) - set(known)):
         raise error(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
-
-
-def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
-    """Return the words for a name that is not among ``names``, with the closest names."""
-    close = difflib.get_close_matches(str(name), names)
-    return f"unknown {what} {name!r}" + (f" (did you mean {' or '.join(close)}?)" if close else "")

@@ -1,4 +1,4 @@
-"""``recognizer info`` and ``policy`` describe a model and a policy, ``doctor`` checks what is here."""
+"""``recognizer info`` and ``policy`` describe a model and a policy, ``doctor`` checks all of it."""
 
 from __future__ import annotations
 

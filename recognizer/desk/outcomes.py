@@ -17,14 +17,13 @@ from typing import IO, Any, AnyStr, BinaryIO, Self
 import msgspec
 
 from recognizer._files import Closes, CsvRows, text_of_cell
-from recognizer.errors import UsageError
+from recognizer.errors import UsageError, unknown_name
 from recognizer.prediction import Digest
 from recognizer.rows.listings import DECIDED as DECIDED_IMAGES
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
 from recognizer.scan.records import json_value
-from recognizer.taxonomy import unknown_name
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
 DESK = "recognizer review"  # the origin of outcomes of a desk

@@ -164,9 +164,7 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
             "SELECT reason, count(*) FROM image WHERE reason IS NOT NULL AND reason != 'no_image'"
             " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
-        "models": file.select(
-            "SELECT DISTINCT name, version, digest FROM image JOIN model ON model.id = model"
-        ),
+        "models": [(m.name, m.version, m.digest) for _, m in file.models()],
         "policies": file.select(
             "SELECT DISTINCT name, digest FROM image JOIN policy ON policy.id = policy"
         ),

@@ -19,17 +19,10 @@ from typing import Any, TypeAlias, get_type_hints
 
 import msgspec
 
-from recognizer.errors import PolicyError, UsageError
+from recognizer.errors import PolicyError, UsageError, unknown_name
 from recognizer.policy.keywords import KeywordHit, Keywords
 from recognizer.prediction import Natural, Score
-from recognizer.taxonomy import (
-    Taxonomy,
-    load_taxonomy,
-    read_toml,
-    require_keys,
-    toml_words,
-    unknown_name,
-)
+from recognizer.taxonomy import Taxonomy, load_taxonomy, read_toml, require_keys, toml_words
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""

@@ -95,8 +95,8 @@ def dataset(
     from recognizer.desk.decided import write_dataset
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.photos import original_reader
-    from recognizer.errors import counted
-    from recognizer.taxonomy import load_taxonomy, unknown_name
+    from recognizer.errors import counted, unknown_name
+    from recognizer.taxonomy import load_taxonomy
 
     if rejected_as is not None and rejected_as not in (labels := load_taxonomy().labels):
         raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, [*labels])}")

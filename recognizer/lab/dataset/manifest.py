@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._files import CsvRows, replacing
-from recognizer.errors import DatasetError
+from recognizer.errors import DatasetError, unknown_name
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
 from recognizer.imaging.near_copies import near_copies
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
 
 MANIFEST = "manifest.csv"
 LABELS = "taxonomy.toml"  # the file in a data folder that describes custom labels

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recognizer.errors import DatasetError, counted
+from recognizer.errors import DatasetError, counted, unknown_name
 from recognizer.imaging.near_copies import near_copies
 from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
@@ -19,7 +19,7 @@ from recognizer.lab.dataset.manifest import (
     how_to_describe,
     plain_label,
 )
-from recognizer.taxonomy import Taxonomy, unknown_name
+from recognizer.taxonomy import Taxonomy
 
 FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned
 

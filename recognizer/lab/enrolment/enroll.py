@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from recognizer.engine import Recognizer
-from recognizer.errors import TaxonomyError, UsageError, counted
+from recognizer.errors import TaxonomyError, UsageError, counted, unknown_name
 from recognizer.lab.enrolment.head import distinct, learn, read_examples
 from recognizer.lab.enrolment.negatives import read_negatives
 from recognizer.lab.enrolment.writing import (
@@ -23,7 +23,7 @@ from recognizer.lab.enrolment.writing import (
 )
 from recognizer.lab.evaluation.learned import short_digests
 from recognizer.model.folders import check_output
-from recognizer.taxonomy import Kind, Taxonomy, unknown_name
+from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
