@@ -32,7 +32,7 @@ VERB_GROUPS = {
         "merge": ("cli.scans", "Merge the shards of a scan, or several scans."),
     },
     "Review": {
-        "thresholds": ("desk.cli.thresholds", "Choose thresholds for a review team."),
+        "thresholds": ("desk.cli.outcomes", "Choose thresholds for a review team."),
         "policy": ("cli.model", "Check a policy, and show what it decides."),
         "review": ("desk.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("desk.cli.review", "Write the review queue of a scan as one HTML file."),

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit
 
 from recognizer.cli import ExitCode
-from recognizer.desk.cli.thresholds import _print_choice
+from recognizer.desk.cli.outcomes import _print_choice
 from recognizer.desk.measure import distinct_images, measure_outcomes
 from recognizer.desk.outcomes import Judgement, Occasion, open_reviewed
 from recognizer.desk.thresholds import choose, measure_reviewed, policy_of
