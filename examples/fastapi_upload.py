@@ -51,7 +51,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         processes=PROCESSES,
         timeout=TIMEOUT,
         memory_limit=600 * MIB,
-        limits=Limits(max_bytes=MAX_BYTES, max_pixels=25_000_000),
+        limits=Limits(max_bytes=MAX_BYTES, max_pixels=25_000_000, max_views=10, max_ms=150),
     ) as app.state.recognizer:
         yield
 

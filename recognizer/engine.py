@@ -221,22 +221,22 @@ class Recognizer(DecisionMaker):
             rows = slice(last, last + len(image.views))
             last = rows.stop
             image_scores = tuple(part[rows] for part in scores)
-            self._augment(image.views, image_scores)
+            self._augment(image, image_scores)
             prediction = self._prediction(image, image_scores)
             arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored
 
-    def _augment(self, views: Sequence[Frame], scores: _Scores) -> None:
+    def _augment(self, image: LoadedImage, scores: _Scores) -> None:
         """Rescore near-threshold views with TTA, in place, until one is a lead; higher means count.
 
         The mean over quarter turns, or over three hues, raises the scores of products more than
-        those of other things. The highest views come first, and all passes together are at most
-        ``max_views``. Maps stay those of the view itself.
+        those of other things. The highest views come first, and all passes together are as many
+        as the limits allow. Maps stay those of the view itself.
         """
-        log_odds, _, families = scores
+        views, (log_odds, _, families) = image.views, scores
         highest = families.max(axis=1, initial=0)
-        most = max(0, (self.limits.max_views - len(views)) // _TTA_PASSES)
+        most = max(0, (self.limits.views_after(image.decode_ms) - len(views)) // _TTA_PASSES)
         near = np.argsort(-highest, kind="stable")[:most]
         near = near[highest[near] > self.bundle.tta_threshold]
         before, near_views = log_odds[near], [views[i] for i in near.tolist()]

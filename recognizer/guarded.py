@@ -26,7 +26,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.prediction import Prediction
 from recognizer.status import DEADLY, Status
 
-SERVICE_LIMITS = Limits(max_pixels=25_000_000, max_views=10)
+SERVICE_LIMITS = Limits(max_pixels=25_000_000, max_views=10, max_ms=150)
 """Default limits of a service: photos of 25 megapixels, and ten passes, as of a collage of nine."""
 
 

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     """Larger than the byte limit; not read."""
     TOO_MANY_PIXELS = "too_many_pixels"
-    """The header claims more pixels, a longer side or more memory than the limits allow."""
+    """By its header it has more pixels, a longer side, or takes more memory or time than it may."""
     NOT_AN_IMAGE = "not_an_image"
     """The bytes are not an image in a known format (HTML, PDF, text, noise)."""
     UNSUPPORTED_FORMAT = "unsupported_format"

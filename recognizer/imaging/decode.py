@@ -37,8 +37,10 @@ from recognizer.imaging.pixels import (
     check_memory,
     check_range,
     check_size,
+    check_time,
     orient,
     reduction,
+    time_of_decoding,
     to_rgb,
 )
 from recognizer.imaging.png import read_png
@@ -51,10 +53,9 @@ _COEFFICIENT_BYTES = 2
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
 
-_MAX_FRAMES = (
-    4096  # that are decoded of an animation, as far as all their pixels are within the limit
-)
-_MAX_PASSES = 12  # scans of a JPEG of the most pixels; encoders write about ten
+_MAX_FRAMES = 4096  # that are decoded of an animation, within the limits
+_TRIES = 3  # of which each may take as long, to decode a damaged JPEG
+_FRAME_MS = 0.5  # more for each later frame of an animation, however small
 _TOO_SHORT, _INSTEAD = 10, 100  # milliseconds: how long browsers show frames that say less
 
 _MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
@@ -81,7 +82,8 @@ class LoadedImage:
     ``reason`` and ``detail`` say why the status is not ``ok``. The sampled ``frames`` are empty if
     and only if it is ``failed``. ``views`` are what a model looks at, if it was asked for: the
     frames and their parts. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are of the
-    upright image in pixels, before any reduction. None stands for what is unknown.
+    upright image in pixels, before any reduction. None stands for what is unknown. ``decode_ms``
+    is the estimated time of decoding.
     """
 
     status: Status
@@ -94,6 +96,7 @@ class LoadedImage:
     width: int | None = None
     height: int | None = None
     frame_count: int | None = None
+    decode_ms: float = 0.0
 
 
 Reduce: TypeAlias = Callable[[int], NDArray[np.uint8]]
@@ -147,6 +150,7 @@ def _loaded(
     count: int | None = 1,
     reason: Reason | None = None,
     detail: str | None = None,
+    decode_ms: float = 0.0,
 ) -> LoadedImage:
     width, height = size[::-1] if orientation >= 5 else size
     if reason is None and min(width, height) < MIN_SIDE:
@@ -161,6 +165,7 @@ def _loaded(
         width=width,
         height=height,
         frame_count=count,
+        decode_ms=decode_ms,
     )
 
 
@@ -190,6 +195,7 @@ def _decode(
     metadata: tuple[int, bytes | None] | None = None,
     *,
     is_wide: bool = False,
+    scans: int = 0,
 ) -> LoadedImage:
     canvas = canvas_size(data, name)
     if canvas:
@@ -208,7 +214,12 @@ def _decode(
             check_bytes(math.prod(image.size) * _COPIED_BYTES, image.size, "in colors", limits)
             if is_wide:  # Pillow keeps the upper half of the bits
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
-        loaded = _decode_frames(image, name, count, wanted, limits, orientation, conversion)
+        kind = "progressive JPEG" if scans > 1 else image.info.get("compression", name)
+        pixel_bytes = len(image.getbands()) * (1 + is_wide) if name == "png" else 1
+        time = time_of_decoding(kind, len(data), conversion, scans, pixel_bytes)
+        check_time(time[0] + math.prod(image.size) * time[1], image.size, limits)
+        reduce = partial(to_rgb, image, conversion=conversion)
+        loaded = _decode_frames(image, name, count, wanted, limits, orientation, reduce, time)
     if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
         return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
     return loaded
@@ -288,12 +299,9 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
         except (KeyError, ValueError) as error:  # it does not know all sampling factors
             if not outline.scans:
                 raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
-            metadata = outline.orientation, outline.profile
-            return _decode(outline.bare(data), "jpeg", wanted, limits, metadata)
+            metadata, scans = (outline.orientation, outline.profile), outline.scans
+            return _decode(outline.bare(data), "jpeg", wanted, limits, metadata, scans=scans)
     check_size((width, height), limits)
-    if outline.scans * width * height > _MAX_PASSES * limits.max_pixels:
-        words = f"{width}x{height} pixels in {outline.scans} scans"
-        raise Refused(Reason.TOO_MANY_PIXELS, words)
     conversion, detail = _conversion(outline.profile)
     reason = Reason.CORRUPT_HEADER if detail else None
     if conversion and (conversion.mode == "CMYK") != (space in {"CMYK", "YCCK"}):
@@ -307,18 +315,23 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
     if conversion and conversion.is_bent:  # and reduced in the end
         a_pixel, is_reduced = max(a_pixel, _COPIED_BYTES), False
     check_bytes(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
+    kind = "progressive JPEG" if outline.scans > 1 else "jpeg"
+    bytes_ns, pixel_ns = time_of_decoding(kind, len(data), conversion, outline.scans)
+    ms = check_time(bytes_ns + width * height * pixel_ns, (width, height), limits)
     with _refusing():
         try:  # colors that are averaged next are not interpolated first
             pixels = simplejpeg.decode_jpeg(data, mode, fastupsample=is_reduced, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
+            if (ms := _TRIES * ms) > limits.max_ms:
+                raise Refused(reason, f"{detail}; too large to be tried again") from error
             pixels = _recover_jpeg(outline.bare(data), (height, width, len(mode)), mode)
             check_recovered(pixels, reason, detail)
         reduce = partial(_reduced_jpeg, pixels, space, conversion)
         views = wanted.views(0, reduce, (width, height), outline.orientation)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    return _loaded([views], (width, height), outline.orientation, "jpeg", 1, reason, detail)
+    return _loaded([views], (width, height), outline.orientation, "jpeg", 1, reason, detail, ms)
 
 
 def _reduced_jpeg(
@@ -357,20 +370,22 @@ def _decode_frames(
     wanted: Detail,
     limits: Limits,
     orientation: int,
-    conversion: Conversion | None,
+    reduce: Reduce,
+    time: tuple[float, float],
 ) -> LoadedImage:
     reason, detail, size = None, None, image.size
     # Frames from the first on: later ones build on earlier ones.
     reachable = 1 if name == "tiff" else min(count, _MAX_FRAMES)  # viewers show the first page
-    pixels_left = limits.max_pixels
-    reduce = partial(to_rgb, image, conversion=conversion)
+    pixels_left, ms, pixel_ns = limits.max_pixels, time[0] / 1e6, time[1]
     frames: dict[int, tuple[Frame, ...]] = {}
     ranks: dict[int, tuple[float, int]] = {}
     try:
         for index in _seek_all(image, reachable):
             pixels_left -= math.prod(image.size)
-            if index and pixels_left < 0:
+            frame_ms = math.prod(image.size) * pixel_ns / 1e6 + (_FRAME_MS if index else 0)
+            if index and (pixels_left < 0 or ms + frame_ms > limits.max_ms):
                 break
+            ms += frame_ms
             if index and name == "heic":  # the images of which may have any size
                 check_size(image.size, limits)
                 check_memory(image, name, count, limits, image.size)
@@ -394,8 +409,9 @@ def _decode_frames(
     if reason is None and len(frames) < count:
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(frames)} of {count} frames"
     if name == "tiff" and count > 1:
-        return _loaded(frames.values(), size, orientation, name, None, reason, "of several pages")
-    return _loaded(frames.values(), size, orientation, name, count, reason, detail)
+        detail = "of several pages"
+        return _loaded(frames.values(), size, orientation, name, None, reason, detail, ms)
+    return _loaded(frames.values(), size, orientation, name, count, reason, detail, ms)
 
 
 def _seek_all(image: Image.Image, count: int) -> Iterator[int]:

@@ -88,13 +88,14 @@ def load_image(
 
 
 def _limited(image: LoadedImage, limits: Limits) -> LoadedImage:
-    """Return an image with ``max_views`` at most; ``degraded`` if it had more."""
-    if (count := len(image.views)) <= limits.max_views:
+    """Return an image with as many views as it may have; ``degraded`` if it had more."""
+    count, most = len(image.views), limits.views_after(image.decode_ms)
+    if count <= most:
         return image
     # The first of each frame before the rest: a part of a frame is seen there, too, though smaller.
     indices = [view.index for view in image.views]
     ranked = sorted(range(count), key=lambda at: indices.index(indices[at]) != at)
-    views = tuple(image.views[at] for at in ranked[: limits.max_views])
+    views = tuple(image.views[at] for at in ranked[:most])
     if image.reason not in {None, Reason.TOO_SMALL, Reason.FRAMES_SKIPPED}:
         return replace(image, views=views)
     detail = f"looked at {len(views)} of {count} frames and parts"

@@ -1,7 +1,7 @@
-"""The peak memory of decoding, estimated from the header; and RGB from pixels of any mode.
+"""The peak memory and the time of decoding, by the header; and RGB from pixels of any mode.
 
-Pixels alone do not bound it: the same number takes a byte each in a palette, four in CMYK, and up
-to four times as much where a decoder holds its own canvases or planes.
+Pixels alone bound neither: the same number takes a byte each in a palette, four in CMYK, and up to
+four times as much where a decoder holds its own canvases or planes.
 """
 
 from typing import Any
@@ -21,6 +21,19 @@ WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})  # of more
 _RGBA = 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
 _OF_AN_ANIMATION = {"gif": 8, "png": 22}  # canvases, and what a frame leaves behind
+# Nanoseconds of CPU for each pixel and each encoded byte, as photos, noise and one color take them
+# (benchmarks/service.py measures the bound). Of HEIC, which needs an extra, a fourth counts.
+_NANOSECONDS = {
+    "jpeg": (2.5, 9.0),
+    "progressive JPEG": (2.0, 30.0),
+    "png": (4.0, 9.0),  # for each byte of a pixel
+    "webp": (9.0, 50.0),
+    "avif": (7.0, 90.0),
+    "heic": (2.0, 28.0),
+    "lzma": (6.0, 60.0),  # a compression of TIFF
+}
+_OTHER_NANOSECONDS = 6.0, 8.0
+_OF_A_SCAN, _OF_COLORS = 0.3, 210.0  # more of a pixel
 _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
@@ -69,6 +82,25 @@ def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -
             f"{size[0]}x{size[1]} pixels {what} take {needed // MEBIBYTE} MiB to decode, limit "
             f"{limits.max_decoded // MEBIBYTE} MiB",
         )
+
+
+def time_of_decoding(
+    kind: str, data_bytes: int, conversion: Conversion | None, scans: int = 0, pixel_bytes: int = 1
+) -> tuple[float, float]:
+    """Estimate the CPU time of decoding: nanoseconds of all bytes, and of a pixel."""
+    pixel_ns, byte_ns = _NANOSECONDS.get(kind, _OTHER_NANOSECONDS)
+    pixel_ns = pixel_ns * pixel_bytes + scans * _OF_A_SCAN
+    if conversion and conversion.is_bent:  # of all pixels, before they are reduced
+        pixel_ns += _OF_COLORS
+    return data_bytes * byte_ns, pixel_ns
+
+
+def check_time(ns: float, size: tuple[int, int], limits: Limits) -> float:
+    """Return the milliseconds of an estimate, or raise a Refused if they are too many."""
+    if (ms := ns / 1e6) > limits.max_ms:
+        words = f"{size[0]}x{size[1]} pixels take about {ms:.0f} ms to decode"
+        raise Refused(Reason.TOO_MANY_PIXELS, f"{words}, limit {limits.max_ms} (max_ms)")
+    return ms
 
 
 def check_range(values: NDArray[Any]) -> None:

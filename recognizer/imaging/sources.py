@@ -21,6 +21,8 @@ MEBIBYTE = 1024 * 1024
 
 MAX_SIDE = 65_535  # pixels, as of a JPEG: Pillow takes memory for each row, however short it is
 
+VIEW_MS = 8.0  # of CPU: to cut a view out of an image, reduce and score it
+
 _BYTES_A_PIXEL = 10
 _MIN_DECODED = 256 * MEBIBYTE
 
@@ -32,16 +34,18 @@ class Limits:
     An image is refused before it is read if it is larger than ``max_bytes``, and before it is
     decoded if its header claims more than ``max_pixels`` (width x height of any frame), or if
     decoding would take more memory than ten bytes for each of ``max_pixels`` (at least 256 MiB), or
-    twelve times as many pixels in all scans of a JPEG. Of an animation, the frames within
-    ``max_pixels`` are decoded and ``max_frames`` kept; of an image with more frames and parts
-    together, ``max_views`` are scored, and the result is ``degraded`` (``frames_skipped``). What is
-    left of ``max_views`` bounds test-time augmentation: five passes for each near-threshold view.
+    more milliseconds of CPU than ``max_ms``, as estimated by format, pixels and bytes. Of an
+    animation, the frames within ``max_pixels`` and ``max_ms`` are decoded and ``max_frames`` kept;
+    of an image with more frames and parts together, ``max_views`` are scored, or what decoding
+    leaves of ``max_ms``, and the result is ``degraded`` (``frames_skipped``). What is left then
+    bounds test-time augmentation: five passes for each near-threshold view.
     """
 
     max_bytes: int = 64 * MEBIBYTE
     max_pixels: int = 100_000_000
     max_frames: int = 8
     max_views: int = 16
+    max_ms: int = 20_000
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,6 +56,10 @@ class Limits:
         """Raise a Refused if so many encoded bytes are too many."""
         if size > self.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self.max_bytes}")
+
+    def views_after(self, ms: float) -> int:
+        """Return how many views may be scored of an image that took so long to decode."""
+        return max(1, min(self.max_views, int((self.max_ms - ms) / VIEW_MS)))
 
     @property
     def max_decoded(self) -> int:

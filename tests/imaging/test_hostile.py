@@ -16,6 +16,7 @@ from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE
 from recognizer.status import Reason, Status
 from tests.conftest import run_python
 from tests.hostile import HOSTILE, jpeg
+from tests.imaging.profiles import inverted
 from tests.pictures import encoded, gif, gif_frame, jpeg_claiming, png, tiff, webp_canvas
 
 SECONDS = 60  # a bound on hanging, not on speed: the machine may be busy
@@ -111,6 +112,36 @@ def test_what_would_take_too_much_is_refused_by_its_header(name):
     image = load_image(data, limits=Limits(max_pixels=100_000_000))
     assert image.reason is Reason.TOO_MANY_PIXELS
     assert words in str(image.detail)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+FRAMES = [Image.fromarray(np.roll(NOISE, at, 1)) for at in range(8)]
+PLAIN = encoded(FRAMES[0], quality=95)
+SLOW = {
+    "progressive": (encoded(FRAMES[0], quality=95, progressive=True), 2),
+    "table of colors": (encoded(FRAMES[0], icc_profile=inverted()), 10),
+    "AVIF": (encoded(FRAMES[0], "AVIF", quality=100), 5),
+    "PNG": (encoded(FRAMES[0], "PNG"), 2),
+    "damaged": (PLAIN[:-500], 2),  # perhaps it is decoded three times
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_time_is_bounded_by_an_estimate(name):
+    data, times = SLOW[name]
+    image = load_image(data)
+    assert image.decode_ms > times * load_image(PLAIN).decode_ms
+    most, less = (Limits(max_ms=int(image.decode_ms) + more) for more in (1, 0))
+    assert load_image(data, limits=most).reason is image.reason
+    assert load_image(data, limits=less).reason is (image.reason or Reason.TOO_MANY_PIXELS)
+    assert not load_image(data, limits=less).frames
+
+
+def test_frames_and_views_are_bounded_by_time():
+    data = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+    found = [load_image(data, parts=True, limits=Limits(max_ms=ms)) for ms in (1_000, 30, 14)]
+    assert [len(image.frames) for image in found] == [8, 8, 3]
+    assert [len(image.views) for image in found[1:]] == [1, 1]
 
 
 def test_the_longest_side_is_decoded():
