@@ -393,7 +393,7 @@ $("#who form")?.addEventListener("submit", async (event) => {
 function pressOnCard(key, event) {
   if (KEYS[key]) {
     if (performance.now() - shownAt >= QUIET_MS) decide(KEYS[key]);
-    else if (!isReport) notify(`Not taken: ${key} came before this ${NOUN} could be seen. Press it again.`);
+    else if (!isReport) notify(`Not taken, too early: press ${key} again.`);
   } else if (key in ADJUST) adjust(...ADJUST[key]);
   else if (key === "0") for (const name in look) adjust(name, 0);
   else if (key === "a") $("[data-bulk]")?.click();

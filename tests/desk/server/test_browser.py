@@ -78,7 +78,7 @@ def test_reviewers_work_by_keys_alone(browser, scan, recognizer):
         press(page, "c", "b")
         page.evaluate("shownAt = performance.now() + 1e6")
         page.keyboard.press("r")  # too soon: nobody has seen b yet
-        page.locator("#notice", has_text="Not taken: r came before").wait_for()
+        page.locator("#notice", has_text="Not taken, too early: press r again.").wait_for()
         page.reload()
         assert page.inner_text("h1").endswith("b")
         press(page, "r", "c")
