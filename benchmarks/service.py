@@ -3,8 +3,9 @@
     python -m benchmarks.service --markdown docs/service.md
 
 The uploads are sample images of 1600x1200 pixels: the one that takes least, the one that takes most
-(a suspicious one goes through all networks), and a collage of nine of the latter. Each process has
-a client that waits for its answers.
+(a suspicious one goes through all networks), a collage of nine of the latter, and the costliest of
+some images of noise, each as large as the limits allow. Each process has a client that waits for
+its answers.
 """
 
 import argparse
@@ -15,29 +16,65 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from benchmarks.speed import SAMPLES, in_new_process, make_collage, make_photos, write_figures
+import numpy as np
+from PIL import Image, ImageFile
+
+from benchmarks.speed import SAMPLES, SIZE, in_new_process, make_collage, make_photos, write_figures
 from recognizer import GuardedRecognizer, Recognizer
+from recognizer.guarded import SERVICE_LIMITS
+from recognizer.imaging import load_image
 from recognizer.scan.machine import available_cpus, cpu_name
 
 PROCESSES = (1, 2, 4)
-SIZE = (1600, 1200)
+_FORMS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "progressive.JPEG": {"quality": 95, "subsampling": 0, "progressive": True},
+    "PNG": {"compress_level": 1},
+    "WEBP": {"quality": 100, "method": 0},
+    "AVIF": {"quality": 100, "speed": 10},
+    "GIF": {},
+}
+_TRIED, _SHARE = 600, 0.95  # pixels of a side, by which the limit is estimated; and of the limit
 
 
 def make_uploads() -> dict[str, bytes]:
     """Return the uploads by their names."""
-    recognizer, costs = Recognizer.load(threads=1), dict[float, bytes]()
+    recognizer = Recognizer.load(threads=1, limits=SERVICE_LIMITS)
+
+    def cost(path: Path) -> float:
+        recognizer.predict(path)
+        began = time.process_time()
+        recognizer.predict(path)
+        return time.process_time() - began
+
     samples = sorted(SAMPLES.glob("*.jpg"))
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder) / "photos"
-        for path in make_photos(photos, samples, SIZE, len(samples)):
-            recognizer.predict(data := path.read_bytes())
-            began = time.process_time()
-            recognizer.predict(data)
-            costs[time.process_time() - began] = data
-        (costliest := Path(folder) / "suspicious.jpg").write_bytes(costs[max(costs)])
-        collage = make_collage(Path(folder) / "collage.jpg", [costliest]).read_bytes()
-    return {"plain": costs[min(costs)], "suspicious": costs[max(costs)], "collage of nine": collage}
+        photos = sorted(make_photos(Path(folder) / "photos", samples, SIZE, len(samples)), key=cost)
+        collage = make_collage(Path(folder) / "collage.jpg", photos[-1:])
+        costliest = max(make_noise(Path(folder)), key=cost)
+        named = {"plain": photos[0], "suspicious": photos[-1], "collage of nine": collage}
+        named[f"costliest ({costliest.name})"] = costliest
+        return {name: path.read_bytes() for name, path in named.items()}
+
+
+def make_noise(folder: Path) -> list[Path]:
+    """Write images of noise, fine and coarse, that take nearly as long as a service allows."""
+    rng, paths = np.random.default_rng(0), list[Path]()
+    ImageFile.MAXBLOCK = 1 << 27  # of a progressive JPEG
+    for form, options in _FORMS.items():
+        for enlarged in (1, 4):
+            path, side = folder / f"{enlarged}.{form}", _TRIED
+            for _ in range(2):
+                few = rng.integers(0, 256, (side // enlarged,) * 2 + (3,), np.uint8)
+                image = Image.fromarray(few).resize((side, side), Image.Resampling.BICUBIC)
+                image.save(path, **options)
+                ms = load_image(path).decode_ms
+                side = int(side * (_SHARE * SERVICE_LIMITS.max_ms / ms) ** 0.5)
+                side = min(side, int(SERVICE_LIMITS.max_pixels**0.5))
+            paths.append(path)
+    return paths
 
 
 def serve(processes: int, uploads: dict[str, bytes], count: int) -> dict[str, str]:

@@ -147,7 +147,7 @@ def profile(bundle: Bundle, kinds: Photos) -> dict[str, Figures]:
     without_tta = Recognizer(replace(bundle, tta_threshold=1.0), threads=1)
     size, outputs = bundle.input.size, ["scores", "maps"]
     load = partial(load_image, min_side=min(size, DETAIL_SIDE), sha256="0" * 64)
-    found, first = dict[str, Figures](), 0.0
+    found = dict[str, Figures]()
     for kind, paths in kinds.items():
         data = [path.read_bytes() for path in paths]
         decode = _spent(partial(simplejpeg.decode_jpeg, fastupsample=True), data)
@@ -159,23 +159,22 @@ def profile(bundle: Bundle, kinds: Photos) -> dict[str, Figures]:
         scored = _spent(lambda image: recognizer.score_loaded([image], outputs), images)
         predictions = [one.prediction for one in recognizer.score_loaded(images)]
         views = np.array([len(image.views) for image in images])
-        first = first or float(np.quantile(passed / views, 0.1))  # of what goes no further
         spent = {
             "read, sha256": _spent(lambda path: sha256(read_path(path, Limits())), paths),
             "decode": decode,
             "reduce": reduced - decode,
             "find parts": with_parts - reduced,
             "model input": (prepared := _spent(partial(_inputs, size=size), images)),
-            "first network": first * views,
-            "later networks": passed - first * views,
+            "networks": passed,
             "TTA": scored - once,
             "hash, calibration": once - passed - prepared,
             "decision": _spent(recognizer.decide, predictions),
         }
         means = {name: 1000 * float(seconds.mean()) for name, seconds in spent.items()}
-        goes_on = float((passed > 1.5 * first * views).mean())
-        found[kind] = {**means, "**all**": sum(means.values())}
-        found[kind] |= {"views": float(views.mean()), "photos that go on, %": 100 * goes_on}
+        found[kind] = {**means, "**all**": sum(means.values()), "views": float(views.mean())}
+        for share in (10, 90):  # they differ if a gate decides which networks run
+            a_view = np.quantile(passed / views, share / 100)
+            found[kind][f"networks, a view, p{share}"] = 1000 * float(a_view)
     return found
 
 
