@@ -73,7 +73,7 @@ class CardMaker:
         """Return what every page needs; the addresses of a report are in its fragment."""
 
         def product_name(name: str) -> str:
-            known = (one for one in self._taxonomies if name in one.labels)
+            known = (found for found in self._taxonomies if name in found.labels)
             taxonomy = next(known, self._taxonomies[0])
             return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
@@ -170,12 +170,12 @@ class CardMaker:
 
 def _ranked(leads: Iterable[Lead], entry: Entry) -> list[Lead]:
     """Return leads, first that by which the listing is ranked: it has evidence behind it."""
-    return sorted(leads, key=lambda one: one.name != entry.product)
+    return sorted(leads, key=lambda lead: lead.name != entry.product)
 
 
 def _guides(leads: Iterable[Lead], listing: Listing, bundle: Bundle) -> list[Label]:
     """Return lead labels, and the likeliest one of families without any."""
-    members = {(one.kind, one.name): one.members for one in bundle.candidates}
+    members = {(found.kind, found.name): found.members for found in bundle.candidates}
     scores = listing.scores or {}
     names: list[str] = []
     for lead in leads:
@@ -188,8 +188,8 @@ def _guides(leads: Iterable[Lead], listing: Listing, bundle: Bundle) -> list[Lab
 def _instead(row: Row) -> list[Bar]:
     """Return the highest scores of a photo but for its leads: look-alikes, animals, products."""
     ranked = sorted((row.scores or {}).items(), key=lambda pair: -pair[1])
-    others = [one for one in ranked if one[0] not in row.lead_labels and one[1] >= _MIN_SCORE]
-    return [Bar(*one) for one in others[:MAX_INSTEAD]]
+    others = [bar for bar in ranked if bar[0] not in row.lead_labels and bar[1] >= _MIN_SCORE]
+    return [Bar(*bar) for bar in others[:MAX_INSTEAD]]
 
 
 def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:

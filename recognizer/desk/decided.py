@@ -36,7 +36,7 @@ def about_images(
         parts, listing = [outcome], outcome.listing or ""
         before = [] if outcome.sha256 else stored.parts_of(outcome.withdraws or outcome.id, listing)
         if outcome.withdraws is not None:
-            parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in before]
+            parts += [replace(outcome, sha256=said.sha256, withdraws=said.id) for said in before]
         elif outcome.sha256 is None and outcome.origin != DESK:
             images = scan.select(
                 "SELECT sha256, min(first) <= :time, max(iif(:occasion = 'audit', audit NOT NULL,"
@@ -47,14 +47,14 @@ def about_images(
             )
             is_known = bool(before) or any(was_there for _, was_there, *_ in images)
             about = {
-                one: has
-                for one, was_there, is_lead, has in images
+                key: has
+                for key, was_there, is_lead, has in images
                 if is_lead and was_there >= is_known
             }
-            labelled = {one for one, has_lead in about.items() if has_lead} or {*[*about][:1]}
+            labelled = {key for key, has_lead in about.items() if has_lead} or {*[*about][:1]}
             unnamed = replace(outcome, label=None)
             parts = [
-                replace(outcome if one in labelled else unnamed, sha256=one) for one in about
+                replace(outcome if key in labelled else unnamed, sha256=key) for key in about
             ] or parts[: not before]
         yield from parts
         if outcome.sha256 is None:  # withdrawals that came before it

@@ -257,7 +257,7 @@ class Entries(Closes):
 
     def of_best(self, entry: Entry, also: Iterable[Any] = ()) -> list[Subject]:
         """Return the subjects of a verdict on the image that stands for a listing, or on these."""
-        some = [one for one in self.about(entry) if one[0] in {None, entry.sha256, *also}]
+        some = [pair for pair in self.about(entry) if pair[0] in {None, entry.sha256, *also}]
         return some or [(None, entry.name)]
 
     def labelled(self, entry: Entry, label: str | None) -> set[str]:

@@ -100,7 +100,7 @@ def measure_outcomes(
     ``taxonomies`` say of which family a confirmed label is.
     """
     decided = outcomes.decided()
-    family_of = {name: one.family for of in taxonomies for name, one in of.labels.items()}
+    family_of = {name: label.family for of in taxonomies for name, label in of.labels.items()}
     leads: list[_Lead] = []
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     count = cleared = 0
@@ -116,12 +116,12 @@ def measure_outcomes(
                 drawn[probability] += 1
                 audited[probability] += outcome is not None
                 found[probability] += bool(outcome and outcome.judgement is Judgement.CONFIRMED)
-    judgements = Counter((level, one.judgement if one else None) for _, level, one in leads)
-    labels = {one.label for *_, one in leads if one and one.judgement is Judgement.CONFIRMED}
+    judgements = Counter((level, said.judgement if said else None) for _, level, said in leads)
+    labels = {said.label for *_, said in leads if said and said.judgement is Judgement.CONFIRMED}
     return Measurement(
         images=count,
         leads=len(leads),
-        decided=sum(number for (_, one), number in judgements.items() if one in DECIDED),
+        decided=sum(number for (_, judged), number in judgements.items() if judged in DECIDED),
         drawn=drawn.total(),
         precision=tuple(_precision(leads, family_of)),
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
@@ -149,7 +149,7 @@ def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> I
             names = {"label": label, "family": family_of.get(label or "")}
             named = {g for g in groups if label is None or g[1] == names.get(str(g[0]))}
             as_product.update({everything, *named} if named else ())
-    for group in sorted(counts, key=lambda one: (one[1] or "", one[0] or "", one[2])):
+    for group in sorted(counts, key=lambda key: (key[1] or "", key[0] or "", key[2])):
         kind, name, level = group
         confirmed, rejected = (counts[group][judgement] for judgement in DECIDED)
         decided = confirmed + rejected
@@ -196,7 +196,7 @@ def _misses(
 def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int]) -> Estimate | None:
     """Estimate how many leads show a product, with open ones all rejected, or all confirmed."""
     levels = {level for level, _ in judgements}
-    counts = {level: [judgements.get((level, one), 0) for one in DECIDED] for level in levels}
+    counts = {level: [judgements.get((level, judged), 0) for judged in DECIDED] for level in levels}
     leads, decided = sum(judgements.values()), sum(map(sum, counts.values()))
     if decided < MIN_DECIDED * leads:
         return None

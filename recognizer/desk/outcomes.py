@@ -136,8 +136,8 @@ def _control_characters(text: str) -> str:
     """Return the control characters of a text but newlines, and halves of surrogate pairs."""
     if text.isprintable():
         return ""
-    wrong = {one for one in text if one != "\n" and unicodedata.category(one) in {"Cc", "Cs"}}
-    return ", ".join(f"U+{ord(one):04X}" for one in sorted(wrong))
+    wrong = {c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cs"}}
+    return ", ".join(f"U+{ord(c):04X}" for c in sorted(wrong))
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
@@ -167,8 +167,8 @@ class Outcomes(Closes):
         """Add outcomes, on the disk and all or none of them; return how many of them are new."""
         with self.file.transaction() as database:
             before = database.total_changes
-            values = (one.to_json() for one in outcomes)
-            database.executemany(_INSERT, ((_id_of(one), *one.values()) for one in values))
+            values = (outcome.to_json() for outcome in outcomes)
+            database.executemany(_INSERT, ((_id_of(record), *record.values()) for record in values))
             return database.total_changes - before
 
     def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
@@ -182,11 +182,11 @@ class Outcomes(Closes):
         One of them at least has the label of that outcome.
         """
         of_listing = [*self._select("outcome", "listing = ?", (listing,))]
-        labels = {one.label for one in of_listing}
+        labels = {said.label for said in of_listing}
         wholes = [
-            {replace(one, sha256=None, label=name).id for name in labels} for one in of_listing
+            {replace(said, sha256=None, label=name).id for name in labels} for said in of_listing
         ]
-        return [one for one, ids in zip(of_listing, wholes, strict=True) if id_ in ids]
+        return [said for said, ids in zip(of_listing, wholes, strict=True) if id_ in ids]
 
     def withdrawals_of(self, id_: str) -> Iterator[Outcome]:
         """Yield the withdrawals of an outcome on a listing, which name no image either."""
@@ -203,7 +203,7 @@ class Outcomes(Closes):
 
     def decided(self) -> dict[str, Outcome]:
         """Return the latest outcome of each image that was decided, unless withdrawn."""
-        return {one.sha256 or "": one for one in self._select(DECIDED_IMAGES, "1")}
+        return {outcome.sha256 or "": outcome for outcome in self._select(DECIDED_IMAGES, "1")}
 
     def _select(self, table: str, where: str, values: Sequence[object] = ()) -> Iterator[Outcome]:
         statement = f"SELECT {_COLUMNS} FROM {table} WHERE {where} ORDER BY number"

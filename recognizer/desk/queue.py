@@ -171,7 +171,7 @@ class Queue(Entries):
     ) -> int:
         """Store a verdict on a listing, and on its near-copies if more than it are ``expected``.
 
-        Of a copy the subject is the near-copy; one with other leads is not rejected, but left open.
+        Of a copy the subject is the near-copy; a copy with other leads stays open, not rejected.
         ``shown`` is what :meth:`shown` was on the page; ``also`` has the first 16 digits of the
         sha256 of images that were ticked, by their keys; ``first`` is how many images were shown.
         Returns how many near-copies are left, which the reviewer gets last. If images or copies are
@@ -191,7 +191,7 @@ class Queue(Entries):
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
             ((seen,),) = held or ((self._synced,),)
             ticked = [(self.image(key), digits) for key, digits in also.items()]
-            is_same = all(one and (one.row.sha256 or "").startswith(own) for one, own in ticked)
+            is_same = all(image and f"{image.row.sha256}".startswith(own) for image, own in ticked)
             if shown not in {None, self.shown(entry)} or not is_same:
                 raise ConflictError  # the reviewer has not seen the images
             if judgement is Judgement.REJECTED:
@@ -203,9 +203,9 @@ class Queue(Entries):
             about, others = [(entry, judged)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
-            by_hand = {one.row.sha256 for one, _ in ticked if one}
+            by_hand = {image.row.sha256 for image, _ in ticked if image}
             self._store(reviewer, about, judgement, seen, by_hand, **details)
-            left = {one.unit for one in others} - {one.unit for one, _ in about}
+            left = {entry.unit for entry in others} - {entry.unit for entry, _ in about}
             for other in left:
                 self.skip(reviewer, other)
             self.release(reviewer)
@@ -214,13 +214,13 @@ class Queue(Entries):
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store a verdict on listings that a reviewer has picked; return the number of these.
 
-        Its subject is the image that stands for each; one with other leads is not rejected.
+        It is about the image that stands for each; a listing with other leads is not rejected.
         ``units`` have what was :meth:`shown`; those that changed, are held or decided are left out.
         """
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
             found = [entry for entry in found if self.shown(entry) == units[entry.unit]]
-            free = [one for one in found if self.obstacle(reviewer, one) is None]
+            free = [entry for entry in found if self.obstacle(reviewer, entry) is None]
             if about := self._of_best(free, judgement):
                 self._store(reviewer, about, judgement, self._synced)
                 self.release(reviewer)
@@ -230,9 +230,9 @@ class Queue(Entries):
         self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
     ) -> list[tuple[Entry, list[Subject]]]:
         """Return listings with the subjects of a verdict; a rejection omits those with others."""
-        subjects = ((one, self.of_best(one, also)) for one in entries)
+        subjects = ((entry, self.of_best(entry, also)) for entry in entries)
         rejects = judgement is Judgement.REJECTED
-        return [(one, own) for one, own in subjects if not rejects or own == self.about(one)]
+        return [(entry, own) for entry, own in subjects if not rejects or own == self.about(entry)]
 
     def _store(
         self,
@@ -276,7 +276,7 @@ class Queue(Entries):
                 "SELECT 1 FROM outcome WHERE number > ? AND (listing IN (SELECT value"
                 " FROM json_each(?)) OR (listing IS NULL AND sha256 IN (SELECT value"
                 " FROM json_each(?))))",
-                (seen, names, json.dumps([one.sha256 for one in outcomes if one.listing is None])),
+                (seen, names, json.dumps([new.sha256 for new in outcomes if new.listing is None])),
             ).fetchone():
                 raise ConflictError
             self._outcomes.add(outcomes)
@@ -320,11 +320,11 @@ class Queue(Entries):
                 return None, None
             now = self._now()
             self._outcomes.add(
-                replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
-                for one in last
+                replace(said, time=now, occasion=Occasion.WITHDRAWAL, withdraws=said.id)
+                for said in last
             )
             self._added()
-            verdict = next((one for one in last if one.label), last[0])
+            verdict = next((said for said in last if said.label), last[0])
             section = AUDIT if verdict.occasion is Occasion.AUDIT else QUEUE
             found = self.file.select(
                 f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
@@ -358,7 +358,7 @@ class Queue(Entries):
         last = f"SELECT reviewer, judgement, count(*) FROM ({last} GROUP BY 1, {_SUBJECT})"
         for name, judgement, number in self.file.select(f"{last} GROUP BY 1, 2", (_shift_begin(),)):
             counts[name][judgement] += number
-        return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1].total(), pair[0])))
 
     def pace(self) -> dict[str, float]:
         """Return the mean seconds between the verdicts of a reviewer in this shift, but pauses."""
