@@ -16,19 +16,19 @@ COLORS = {
 }
 
 
-def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
+def picture(color="red", size=(64, 48), seed=0):
     """A picture of one color with a little noise, so that no two seeds are the same file."""
     noise = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002
+def encoded(image, format="JPEG", **options):  # noqa: A002
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
-def scene(seed: int, size: tuple[int, int] = (360, 280), shapes: int = 20) -> Image.Image:
+def scene(seed, size=(360, 280), shapes=20):
     """Draw the scene of a number: the same one at any size, but for the edges."""
     rng = np.random.default_rng(seed)
     scale = 4
@@ -44,20 +44,20 @@ def scene(seed: int, size: tuple[int, int] = (360, 280), shapes: int = 20) -> Im
     return image.reduce(scale)
 
 
-def distance(one: str, other: str) -> int:
+def distance(one, other):
     """Return the number of bits in which two hashes of equal length differ."""
     assert len(one) == len(other)
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
+def animated(*colors, format="GIF"):  # noqa: A002
     first, *rest = (Image.new("RGB", (48, 40), color) for color in colors)
     for i, frame in enumerate((first, *rest)):
         frame.putpixel((i, 0), (0, 0, 0))  # Pillow writes frames that are alike only once
     return encoded(first, format, save_all=True, append_images=rest, duration=50)
 
 
-def photo(width: int = 96, height: int = 64) -> Image.Image:
+def photo(width=96, height=64):
     """A picture with structure in all channels and at all scales, always the same."""
     y, x = np.mgrid[0:height, 0:width] / max(width, height)
     noise = np.random.default_rng(7).normal(0, 12, (height, width, 3))
@@ -65,31 +65,29 @@ def photo(width: int = 96, height: int = 64) -> Image.Image:
     return Image.fromarray(np.clip(128 + 90 * waves + noise, 0, 255).astype(np.uint8))
 
 
-def frames(count: int = 4, size: tuple[int, int] = (48, 32)) -> list[Image.Image]:
+def frames(count=4, size=(48, 32)):
     """Different pictures for an animation."""
     return [Image.fromarray(np.roll(np.array(photo(*size)), 7 * i, 1)) for i in range(count)]
 
 
-def animation(format: str, count: int = 4) -> bytes:  # noqa: A002
+def animation(format, count=4):  # noqa: A002
     first, *rest = frames(count)
-    options: dict[str, object] = {"lossless": True} if format == "WEBP" else {}
+    options = {"lossless": True} if format == "WEBP" else {}
     return encoded(first, format, save_all=True, append_images=rest, duration=40, **options)
 
 
-def png_chunk(name: bytes, body: bytes) -> bytes:
+def png_chunk(name, body):
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(
-    width: int, height: int, pixels: bytes, *, depth: int = 8, mode: int = 2, chunk: bytes = b""
-) -> bytes:
+def png(width, height, pixels, *, depth=8, mode=2, chunk=b""):
     """A PNG from the unfiltered pixel data, in color (2), gray (0) or with alpha (6)."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, mode, 0, 0, 0))
     data = png_chunk(b"IDAT", zlib.compress(pixels, 9))
     return b"\x89PNG\r\n\x1a\n" + header + chunk + data + png_chunk(b"IEND", b"")
 
 
-def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page: int = 0) -> bytes:
+def tiff(array, *, claimed=None, next_page=0):
     """An uncompressed little-endian TIFF with its directory at byte 8."""
     height, width, samples = (*array.shape, 1)[:3]
     bits, pixels = 8 * array.itemsize, array.tobytes()
@@ -106,36 +104,36 @@ def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page
     return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<4H", *[bits] * 4) + pixels
 
 
-def gif(screen: tuple[int, int], *parts: bytes) -> bytes:
+def gif(screen, *parts):
     """A GIF of two colors: a logical screen, then frames as :func:`gif_frame` makes them."""
     header = struct.pack("<HHBBB", *screen, 0x80, 0, 0)
     return b"GIF89a" + header + b"\xff\0\0\0\0\xff" + b"".join(parts) + b";"
 
 
-def gif_frame(width: int = 1, height: int = 1) -> bytes:
+def gif_frame(width=1, height=1):
     """A frame of which one pixel is there."""
     return b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
 
 
-def webp_canvas(width: int, height: int) -> bytes:
+def webp_canvas(width, height):
     body = b"\x02\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     chunks = b"VP8X" + struct.pack("<I", len(body)) + body
     chunks += b"ANIM" + struct.pack("<I", 6) + bytes(6)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
-def jpeg(**options: object) -> bytes:
+def jpeg(**options):
     return encoded(photo(), "JPEG", quality=85, **options)
 
 
-def jpeg_claiming(width: int, height: int, *, progressive: bool = False) -> bytes:
+def jpeg_claiming(width, height, *, progressive=False):
     """A JPEG whose header tells another size than its data."""
     data = jpeg(progressive=progressive)
     start = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
 
 
-def many_scans(count: int = 500) -> bytes:
+def many_scans(count=500):
     """A progressive JPEG of so many scans, the last one repeated: little data, endless work."""
     data = jpeg(progressive=True)
     last = data.rindex(b"\xff\xda")
@@ -143,7 +141,7 @@ def many_scans(count: int = 500) -> bytes:
     return data[:last] + data[last:-2] * more + data[-2:]
 
 
-def lossless_jpeg(width: int, height: int) -> bytes:
+def lossless_jpeg(width, height):
     """A lossless RGB JPEG of one color."""
     parts = b"".join(bytes([name, 0x11, 0]) for name in b"RGB")
     frame = b"\xff\xc3" + struct.pack(">HBHHB", 17, 8, height, width, 3) + parts
@@ -153,13 +151,13 @@ def lossless_jpeg(width: int, height: int) -> bytes:
     return b"\xff\xd8" + frame + table + scan + pixels + b"\xff\xd9"
 
 
-def exif(orientation: int) -> bytes:
+def exif(orientation):
     block = Image.Exif()
     block[0x0112] = orientation
     return block.tobytes()
 
 
-def cmyk_jpeg(*, adobe: bool) -> bytes:
+def cmyk_jpeg(*, adobe):
     """CMYK, inverted as Adobe does it and said so in an APP14 segment, or neither."""
     data = encoded(Image.new("CMYK", (64, 48), (0, 200, 200, 20)), "JPEG", quality=95)
     start = data.find(b"\xff\xee")

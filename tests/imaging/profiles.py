@@ -2,7 +2,6 @@
 
 import itertools
 import struct
-from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import ImageCms
@@ -10,17 +9,17 @@ from PIL import ImageCms
 _STEPS = 9  # of each channel in a table of colors
 
 
-def srgb() -> bytes:
+def srgb():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def swapped() -> bytes:
+def swapped():
     """sRGB with red and blue exchanged."""
     names = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
     return profile(*((names.get(n, n), data) for n, data in _tags(srgb()).items()), pcs=b"XYZ ")
 
 
-def _lab(rgb: Sequence[float]) -> bytes:
+def _lab(rgb):
     # Linear light of sRGB -> Lab of the connection space (D50), one byte each.
     to_xyz = [[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]]
     linear = np.asarray(rgb, float) ** 2.2
@@ -29,7 +28,7 @@ def _lab(rgb: Sequence[float]) -> bytes:
     return bytes(int(np.clip(round(value), 0, 255)) for value in lab)
 
 
-def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
+def table_profile(space, color):
     """A profile whose pixels are looked up: ``color`` gives RGB, 0 to 1, for each corner."""
     channels = {b"RGB ": 3, b"CMYK": 4, b"GRAY": 1}[space]
     ramp = bytes(range(256))
@@ -41,9 +40,7 @@ def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
     return profile((b"A2B0", lut), space=space, kind=b"prtr" if space == b"CMYK" else b"mntr")
 
 
-def profile(
-    *tags: tuple[bytes, bytes], space: bytes = b"RGB ", kind: bytes = b"mntr", pcs: bytes = b"Lab "
-) -> bytes:
+def profile(*tags, space=b"RGB ", kind=b"mntr", pcs=b"Lab "):
     table, body = b"", b""
     for name, data in tags:
         data += bytes(-len(data) % 4)  # noqa: PLW2901
@@ -56,7 +53,7 @@ def profile(
     return header + struct.pack(">I", len(tags)) + table + body
 
 
-def matrix(*curves: Sequence[float], more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+def matrix(*curves, more=()):
     """A profile of the primaries of sRGB, with a curve for each channel: values from 0 to 1."""
     tags = [(name, data) for name, data in _tags(srgb()).items() if name[1:] == b"XYZ"]
     for name, values in zip((b"rTRC", b"gTRC", b"bTRC"), curves, strict=True):
@@ -65,7 +62,7 @@ def matrix(*curves: Sequence[float], more: Sequence[tuple[bytes, bytes]] = ()) -
     return profile(*tags, *more, pcs=b"XYZ ")
 
 
-def _tags(profile: bytes) -> dict[bytes, bytes]:
+def _tags(profile):
     count = int.from_bytes(profile[128:132], "big")
     table = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])
     return {name: profile[start : start + size] for name, start, size in table}
@@ -75,7 +72,7 @@ RAMP = np.linspace(0, 1, 256)
 LINEAR = (b"cicp", b"cicp\0\0\0\0\1\x08\0\1")
 
 
-def lut(name: str, *, plain: bool = False) -> bytes:
+def lut(name, *, plain=False):
     """The table of a profile that inverts, or does nothing, changed as its ``name`` says."""
     data = _tags(table_profile(b"RGB ", lambda *rgb: rgb) if plain else inverted())[b"A2B0"]
     curve = {"steep": 64 * (np.arange(256) - 126), "saw": np.arange(256) * 64 % 256}
@@ -83,10 +80,10 @@ def lut(name: str, *, plain: bool = False) -> bytes:
     return data[:48] + 3 * values + data[48 + 768 :] if values else data
 
 
-def inverted() -> bytes:
+def inverted():
     return table_profile(b"RGB ", lambda *rgb: [1 - value for value in rgb])
 
 
-def inks() -> bytes:
+def inks():
     """CMYK in which cyan ink is yellow, and yellow ink cyan."""
     return table_profile(b"CMYK", lambda c, m, y, k: [(1 - v) * (1 - k) for v in (y, m, c)])

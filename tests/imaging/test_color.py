@@ -56,7 +56,7 @@ def test_a_pattern_cannot_hide_in_colors_that_are_bent(kind):
         assert abs(shown[:, :middle].mean() - shown[:, middle:].mean()) > 50
 
 
-def bad_profiles() -> dict[str, bytes]:
+def bad_profiles():
     tags = struct.pack(">I", 0xFFFFFFFF)
     return {
         "noise": np.random.default_rng(0).bytes(3000),

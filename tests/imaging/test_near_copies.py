@@ -40,7 +40,7 @@ def test_it_finds_exactly_what_comparing_all_finds(seed, count):
     assert [*map(tuple, pairs)] == [*map(tuple, np.argwhere(apart <= COPY_DISTANCE))]
 
 
-def parts(groups: np.ndarray) -> set[frozenset[int]]:
+def parts(groups):
     return {frozenset(np.flatnonzero(groups == root).tolist()) for root in set(groups.tolist())}
 
 
@@ -57,7 +57,7 @@ def test_groups_are_what_follows_from_pairs_in_any_order(seed, count, data):
     ]
     exact = [int(rng.integers(0, 30)) if rng.random() < 0.8 else None for _ in range(count)]
 
-    def linked(i: int, j: int) -> bool:
+    def linked(i, j):
         near = None not in (hashes[i], hashes[j]) and distance(hashes[i], hashes[j]) <= 20
         return near or (exact[i] is not None and exact[i] == exact[j])
 
@@ -100,7 +100,7 @@ PUBLISHED = {
 }
 
 
-def hashed(image: Image.Image, format: str = "PNG", **options: object) -> str:  # noqa: A002
+def hashed(image, format="PNG", **options):  # noqa: A002
     found = perceptual_hash(load_image(encode(image, format, **options)).frames[0].rgb)
     assert found is not None
     return found

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from unittest.mock import Mock
 
 import msgspec
@@ -51,7 +50,7 @@ def test_what_is_finished_is_not_done_again(split, tmp_path, monkeypatch):
     monkeypatch.setattr("recognizer.lab.training.cache._TOGETHER", 9)
     config, said = small_config(folds=2), list[Stage]()
 
-    def train() -> dict[Path, int]:
+    def train():
         said.clear()
         with (recipe := open_recipe(config, split, tmp_path)).cache:
             train_recipe(recipe, said.append)
@@ -167,7 +166,7 @@ def test_labels_of_an_earlier_run_are_not_forgotten(split, tmp_path, monkeypatch
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         own.append(Photo(path, digest, label, f"s{i % 5}", "train"))
 
-    def ivory(name: str) -> float:
+    def ivory(name):
         given = msgspec.structs.replace(
             config, weights=str(tmp_path / "first" / "network.safetensors")
         )
