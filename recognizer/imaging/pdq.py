@@ -31,7 +31,7 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     Return None if the image has too little structure (see :data:`MIN_QUALITY`).
     """
     # OpenCV halves far faster than it averages by another factor.
-    while min(rgb.shape[:2]) >= 6 * _SIDE and not (rgb.shape[0] % 2 or rgb.shape[1] % 2):
+    while min(rgb.shape[:2]) >= 4 * _SIDE and not (rgb.shape[0] % 2 or rgb.shape[1] % 2):
         rgb = np.asarray(cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     # Averaged while it is small in memory, and only then weighed: the order makes no difference.
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -224,7 +224,7 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     """Return the largest rectangles inside a box that lines enclose, of which none overlap."""
     if min(len(columns), len(rows)) < 2:
         return []
-    left, top, right, bottom = box
+    (height, width), (left, top, right, bottom) = canvas.image.shape[:2], box
     across, down = canvas.inside(box)
     x, y = np.array([0, *columns, right - left]), np.array([0, *rows, bottom - top])
     (x1, x2), (y1, y2) = (np.triu_indices(len(at), 1) for at in (x, y))
@@ -237,10 +237,12 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])
     is_found = (sides.min(axis=0) >= _WEAKEST) & (lines >= 2) & (area <= 0.9 * x[-1] * y[-1])
     is_found &= sides.sum(axis=0) >= 4 - (1 - _INNER) * lines
+    wide, high = (x[x2] - x[x1])[:, None] / width, (y[y2] - y[y1]) / height
+    is_found &= (np.minimum(wide, high) >= _MIN_SIDE) & (wide * high >= _MIN_AREA)
     kept: list[Box] = []
-    for p, q in sorted(np.argwhere(is_found).tolist(), key=lambda pair: -area[*pair]):
+    for p, q in np.argwhere(is_found)[np.argsort(-area[is_found], kind="stable")].tolist():
         one = (left + x[x1[p]], top + y[y1[q]], left + x[x2[p]], top + y[y2[q]])
-        if canvas.is_part(one) and not any(_overlap(one, other) for other in kept):
+        if not any(_overlap(one, other) for other in kept):
             kept.append(one)
     return kept
 

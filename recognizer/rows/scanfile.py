@@ -34,7 +34,7 @@ from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Reference, Row
 from recognizer.taxonomy import Taxonomy, load_taxonomy
 
-_CACHE_KIBIBYTES = 64 << 10
+_CACHE_KIBIBYTES = 32 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
 _MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger thumbnail
 DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
