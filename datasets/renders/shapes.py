@@ -10,15 +10,21 @@ import bpy
 import numpy as np
 
 SEAHORSE = (0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.86, 1)  # places along its line, from the tail
+CURLS = {  # where along the line the bend is; elsewhere it is even
+    "seahorse": (SEAHORSE, (-9, -2, 0.2, 0.5, -0.4, -0.3, 1.6, 1.7)),
+    "crook": ((0, 0.45, 0.9, 1), (0, 0.05, 1, 1)),
+}
 
 
 def profile(t: np.ndarray, kind: str, radius: float, a: float, b: float) -> np.ndarray:
     """Return radii, or half widths of a plate, by the share of the length ``t``."""
     rest = np.clip(1 - t, 0, 1)
     shape = {
-        "cone": lambda: rest**a + b * np.exp(-12 * t),  # taper, flare of the base
+        "cone": lambda: rest**a + b * np.exp(-8 * t),  # taper, flare of the base
         "rod": lambda: np.clip(4 * a * t * rest, 0, 1) ** 0.5,  # a=1: an ellipsoid
         "pipe": lambda: np.ones_like(t),
+        "crook": lambda: 1 + 0.3 * np.exp(-(((t - 0.8) / 0.2) ** 2)),
+        "spool": lambda: 0.4 + 0.6 * np.abs(2 * t - 1) ** (4 * a),
         "leaf": lambda: np.clip(4 * t * rest, 0, 1) ** a,
         "shield": lambda: (b + (1 - b) * np.clip(1.4 * t, 0, 1)) * np.clip(1 - t**3.5, 0, 1) ** a,
         "beak": lambda: rest**0.7 + a * np.exp(-(((t - 0.35) / 0.2) ** 2)),
@@ -43,18 +49,18 @@ def swept(
     hollow: float = 0.0,
     cut: float = 1.0,
     fringe: float = 0.0,
+    carved: float = 0.0,
     sway: float = 0.0,
 ) -> bpy.types.Mesh:
     """Sweep a round section along a bent line, from the base at the origin.
 
     ``squash`` narrows the section, ``lumps`` make it irregular, ``depth`` is that of the rings,
     ``hollow`` that of the base; ``cut`` is the share of the length that is left, ``fringe`` the
-    roughness of the base, ``sway`` a sideways swing as of a lyre.
+    roughness of the base, ``carved`` that of the sides, ``sway`` a sideways swing as of a lyre.
     """
     noise = np.random.default_rng(rng.getrandbits(32))
     t = np.linspace(0, min(cut, 1), 48 + 4 * round(rings))
-    curl = (-9, -2, 0.2, 0.5, -0.4, -0.3, 1.6, 1.7)  # of a seahorse, from tail to snout
-    turn = bend * (np.interp(t, SEAHORSE, curl) if kind == "seahorse" else t)
+    turn = bend * np.interp(t, *CURLS.get(kind, ((0, 1), (0, 1))))
     line = np.column_stack([np.sin(turn), sway * np.cos(2 * np.pi * t), np.cos(turn)])
     line /= np.linalg.norm(line, axis=1, keepdims=True)
     steps = (line[1:] + line[:-1]) / 2 * length * (t[1] - t[0])
@@ -72,7 +78,8 @@ def swept(
     angle, waves = np.linspace(0, 2 * np.pi, 28, endpoint=False), np.arange(1, 7)
     sizes, phases = noise.normal(0, lumps, 6) / waves**0.5, noise.uniform(0, 6.3, 6)
     lumpy = np.sin(angle[None, :, None] * waves + phases + 3 * along[:, None, None]) @ sizes
-    rough = np.exp(-30 * along)[:, None] * fringe * noise.normal(0, 0.5, (2, len(along), 28))
+    worn = fringe * np.exp(-30 * along) + carved * (edge < 0.5)
+    rough = worn[:, None] * noise.normal(0, 0.5, (2, len(along), 28))
     radii = radii[:, None] * (1 + lumpy + rough[0])
     normals = np.cross((0, 1, 0), tangents)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The stage: ground, wall and clutter, bodies that fall into heaps, light, camera and exposure."""
+"""The stage: ground, wall and clutter, heaps, light, camera and exposure."""
 
 import math
 import random
@@ -43,6 +43,7 @@ class Stage:
 
     def rest(self, thing):
         """Move a thing up or down until it touches the ground."""
+        bpy.context.view_layer.update()
         thing.location.z -= _corners(thing)[:, 2].min()
         return thing
 
@@ -65,46 +66,36 @@ class Stage:
         made = shapes.swept(self.rng, "cone", radius, self.rng.uniform(0.05, 0.3), **shape)
         return self.rest(self.put(made, material, turn=(math.pi, 0, 0)))
 
-    def chain(self) -> None:
-        """Lay a chain in a curve."""
-        shape = {"length": 2.5, "rings": 40, "depth": 0.5, "squash": 0.6, "lumps": 0.0}
-        made = shapes.swept(self.rng, "pipe", 0.02, bend=self.rng.uniform(-4, 4), **shape)
-        turn = (math.pi / 2, 0, self.rng.uniform(0, math.tau))
-        self.rest(self.put(made, plain(self.rng, metal=True), (0.5, 0.5, 0), turn, shown=False))
-
-    def heap(self, meshes, materials, count: int, spread: float, fixed=(), aligned=False) -> None:
-        """Let things fall into a heap, into what is ``fixed`` (a bowl), or aligned into a stack."""
-        rng, fallen = self.rng, []
-        hulls = {mesh: bpy.data.meshes.new("hull") for mesh in meshes}
-        for mesh, hull in hulls.items():  # of few corners: contacts are costly
-            hull.from_pydata(_vertices(mesh)[:: len(mesh.vertices) // 45 | 1].tolist(), [], [])
-        for number in range(count):
-            mesh, turn = rng.choice(meshes), [rng.uniform(0, math.tau) for _ in range(3)]
-            if aligned:
-                turn = (math.pi / 2, rng.uniform(0, math.tau), rng.gauss(0, 0.1))
+    def heap(self, meshes, materials, count, spread, high, flat, bowl=False, aligned=False):
+        """Pile things up, lying or aligned, to a dome of a height or to the rim of a bowl."""
+        rng = self.rng
+        for _ in range(count):
             far, angle = spread * math.sqrt(rng.random()), rng.uniform(0, math.tau)
-            height = 0.4 + number * (0.15 if aligned else 0.3 / max(spread, 0.7) ** 2)
-            place = (far * math.cos(angle), far * math.sin(angle) * (0.2 if aligned else 1), height)
-            size = rng.uniform(0.75, 1.15)
-            body = self.put(hulls[mesh], None, place, turn, size, shown=False)
-            fallen.append((body, self.put(mesh, rng.choice(materials), scale=size)))
-        floor = self.put(shapes.box(60, 60, 1), None, (0, 0, -1), shown=False)
-        loose = [body for body, _ in fallen]
-        bpy.ops.rigidbody.world_add()
-        for thing in (*loose, *fixed, floor):
-            with bpy.context.temp_override(object=thing, selected_objects=[thing]):
-                bpy.ops.rigidbody.object_add(type="ACTIVE" if thing in loose else "PASSIVE")
-            body = thing.rigid_body
-            body.collision_shape = "CONVEX_HULL" if thing in loose else "MESH"
-            body.friction, body.use_margin, body.collision_margin = 0.9, True, 0.003
-            body.linear_damping = body.angular_damping = 0.4
-        for frame in range(1, 70 + count // 4):
-            self.scene.frame_set(frame)
-        for body, thing in fallen:
-            thing.matrix_world = body.matrix_world.copy()
-        bpy.ops.rigidbody.world_remove()
-        for body in (*loose, floor):
-            bpy.data.objects.remove(body)
+            x, y, narrow = math.cos(angle), math.sin(angle), 0.3 if aligned else 1
+            z = 0.05 + rng.random() ** 0.4 * high * (1 if bowl else 1 - (far / spread) ** 2)
+            slope = 0.15 if bowl else high * far / spread**2
+            turn = (flat or rng.choice([0, 0, math.pi])) + rng.gauss(0, 0.3) + slope * y
+            roll = rng.uniform(0, math.tau) if flat else rng.gauss(0, 0.3) - slope * x
+            turns = (turn, roll, rng.gauss(0, 0.15) if aligned else rng.uniform(0, math.tau))
+            place, size = (far * x, far * y * narrow, z), rng.uniform(0.65, 1.2)
+            self.put(rng.choice(meshes), rng.choice(materials), place, turns, size)
+
+    def curled(self, meshes, material, x: float) -> None:
+        """Cover a ball with rows of overlapping scales, as of a pangolin that has rolled up."""
+        rng, rows = self.rng, self.rng.randint(8, 12)
+        radius, base = 0.14 * rows, Euler((rng.gauss(0, 0.7), 1.2, 0)).to_matrix()
+        centre = Vector((x, rng.gauss(0, 0.3), radius * rng.uniform(0.5, 0.9)))
+        for row in range(rows):
+            tilt = math.pi * (row + 0.5) / rows
+            columns = max(3, round(math.tau * radius * math.sin(tilt) / 0.55))
+            for column in range(columns):
+                turn = math.tau * (column + row % 2 / 2) / columns
+                out, side = _direction(turn, math.pi / 2 - tilt), _direction(turn + math.pi / 2, 0)
+                along = side.cross(out)
+                axes = base @ Matrix((along.cross(out), along, out)).transposed()
+                lifted = (axes @ Euler((0.12, 0, 0)).to_matrix()).to_euler()
+                place, size = centre + radius * (base @ out), rng.uniform(0.75, 0.9)
+                self.put(rng.choice(meshes), material, place, lifted, size)
 
     def dress(self) -> None:
         """Put the ground, sometimes a wall, a ruler, and goods beside what is shown."""
@@ -131,7 +122,8 @@ class Stage:
 
     def frame(self) -> tuple[Vector, float]:
         """Return the centre and the radius of what is shown."""
-        corners = np.concatenate([_corners(thing) for thing in self.shown])
+        bpy.context.view_layer.update()
+        corners = np.concatenate([_corners(thing, 9) for thing in self.shown])
         stray = 4 * (len(self.shown) > 20)  # percent: what rolled off a heap may be cut off
         low, high = np.percentile(corners, [stray, 100 - stray], axis=0)
         return Vector((low + high) / 2), float(np.linalg.norm(high - low) / 2)
@@ -165,7 +157,7 @@ class Stage:
         camera = bpy.data.cameras.new("camera")
         camera.lens = rng.uniform(30, 80)
         tilt = rng.choice([rng.uniform(0.15, 0.6), rng.uniform(0.5, 1.1), rng.uniform(1.2, 1.55)])
-        distance = radius * rng.uniform(0.5, 1.15) * camera.lens / 18
+        distance = radius * rng.uniform(0.4, 1.1) * camera.lens / 18
         target = centre + Vector([rng.gauss(0, 0.1) * radius for _ in range(3)])
         eye = target + distance * _direction(-math.pi / 2 + rng.gauss(0, 0.5), tilt)
         self.scene.camera = self._aim(bpy.data.objects.new("camera", camera), eye, target)
@@ -197,7 +189,8 @@ class Stage:
 def develop(rng: random.Random, light: np.ndarray) -> np.ndarray:
     """Turn linear RGB (H, W, 3) into a photo (uint8 BGR): exposure, white balance, noise."""
     mean = light.mean(axis=-1)
-    gain = min(0.9 / max(np.percentile(mean, 96), 1e-6), 0.45 / max(mean.mean(), 1e-6))
+    bright, middle = 0.9 / max(np.percentile(mean, 96), 1e-6), 1 / max(mean.mean(), 1e-6)
+    gain = min(bright, middle * rng.uniform(0.2, 0.45))
     balance = np.array([rng.uniform(0.9, 1.1), 1.0, rng.uniform(0.85, 1.12)])
     light = light * gain * 2 ** rng.uniform(-0.7, 0.5) * balance
     light = light * (1 + light / 2.5) / (1 + light * rng.uniform(0.4, 1))
@@ -213,10 +206,9 @@ def _direction(turn: float, tilt: float) -> Vector:
     return Vector((math.cos(turn) * flat, math.sin(turn) * flat, math.sin(tilt)))
 
 
-def _corners(thing) -> np.ndarray:
-    bpy.context.view_layer.update()
+def _corners(thing, step: int = 1) -> np.ndarray:
     matrix = np.array(thing.matrix_world)
-    return _vertices(thing.data) @ matrix[:3, :3].T + matrix[:3, 3]
+    return _vertices(thing.data)[::step] @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _vertices(mesh) -> np.ndarray:

@@ -87,6 +87,7 @@ def surface(
     mottled: float = 0.0,
     tip: float = 0.0,
     edge: float = 0.0,
+    under: float = 0.0,
     cap: float = 0.0,
     rough: float = 0.5,
     metallic: float = 0.0,
@@ -96,23 +97,25 @@ def surface(
     """Return a material: shades of a colour in patches, with what lies along the flow of a shape.
 
     ``around`` and ``along`` count the fibres, ``bands`` what crosses them, ``contrast`` darkens
-    the gaps; ``tip`` and ``edge`` are the brightness of tip and rims as a share of ``value`` (0:
-    as the rest), ``cap`` the share of the length in a metal cap, ``mottled`` darkens and sharpens
-    the patches, ``variety`` is the difference in brightness between objects.
+    the gaps; ``tip``, ``edge`` and ``under`` are the brightness of tip, rims and undersides of
+    plates as a share of ``value`` (0: as the rest), ``cap`` the share of the length in a metal cap,
+    ``mottled`` darkens and sharpens the patches, ``variety`` differs objects in brightness.
     """
     n = Nodes("surface")
     chance = n.add("ObjectInfo")["Random"]
     offset = n.add("VectorMath", {0: (97.0, 53.0, 31.0), "Scale": chance}, operation="SCALE")[0]
     place = n.add("VectorMath", {0: n.add("TexCoord")["Object"], 1: offset})[0]
     flow = n.add("Attribute", attribute_name="flow")["Vector"]
-    length = n.add("SeparateXYZ", {0: flow})[2]
+    _, side, length = n.add("SeparateXYZ", {0: flow})
     moved = n.add("VectorMath", {0: flow, 1: offset})[0]
     colors, sharp = shades(rng, hue, saturation, value), 0.2 * (1 - mottled) + 0.01
     colors[0] = tone(hue, saturation, value * (0.55 - 0.4 * mottled))
     color = n.ramp(n.noise(place, (patches,) * 3), colors, 0.5 - sharp, 0.5 + sharp)
-    other = {share: tone(hue + 0.01, saturation * 0.8, value * share) for share in (tip, edge)}
+    other = {part: tone(hue + 0.01, 0.8 * saturation, value * part) for part in (tip, edge, under)}
     if tip:
         color = n.mix(n.ramp(length, STEP, rng.uniform(0.1, 0.5), 1.0), color, other[tip])
+    if under:
+        color = n.mix(n.ramp(side, STEP, 0.6, 1.0), color, other[under])
     height = n.noise(place, (rng.uniform(25, 80),) * 3, 1.0)
     for where, gaps in (((around, around, along), around), ((0.4, 0.4, bands), bands)):
         if gaps:
@@ -134,21 +137,20 @@ def surface(
     return n.finish(height, bump, 0.015, values)
 
 
-def plain(rng: random.Random, metal: bool = False) -> bpy.types.Material:
-    """Return a smooth surface of any colour, or of a metal."""
+def plain(rng: random.Random) -> bpy.types.Material:
+    """Return a smooth surface of any colour."""
     color = (rng.random(), rng.uniform(0, 0.8) ** 2, rng.uniform(0.05, 0.95))
-    color = rng.choice(METALS) if metal else color
-    return surface(rng, *color, bump=0.02, rough=rng.uniform(0.15, 0.5), metallic=float(metal))
+    return surface(rng, *color, bump=0.02, rough=rng.uniform(0.15, 0.5))
 
 
 def ground(rng: random.Random) -> bpy.types.Material:
-    """Return what things lie on: paper, cloth, planks, tiles, earth, a printed cloth."""
+    """Return what things lie on: paper, cloth, planks, tiles, earth."""
     n = Nodes("ground")
     place = n.add("TexCoord")["Object"]
     place = n.add("Mapping", {"Vector": place, "Rotation": (0, 0, rng.uniform(0, 3.14))})[0]
-    hue, saturation, value = rng.random(), rng.uniform(0, 0.8) ** 2, rng.uniform(0.1, 0.95)
+    hue, saturation, value = rng.random(), rng.uniform(0, 0.85) ** 3, rng.uniform(0.05, 0.95)
     color = tone(hue, saturation, value)
-    kind = rng.choice(["paper"] * 3 + ["cloth"] * 2 + ["planks"] * 2 + ["tiles", "earth", "print"])
+    kind = rng.choice(["paper"] * 3 + ["cloth"] * 2 + ["planks"] * 2 + ["tiles", "tiles", "earth"])
     rough, bump, height = 0.7, 0.05, n.noise(place, (3.0,) * 3)
     joints = {"Vector": place, "Scale": rng.uniform(0.3, 0.9), "Mortar Size": 0.008}
     joints |= {"Mortar": (0.1,) * 3 + (1,), "Color1": WHITE, "Color2": (0.7,) * 3 + (1,)}
@@ -169,13 +171,8 @@ def ground(rng: random.Random) -> bpy.types.Material:
         joints |= {"Color1": color, "Color2": tone(hue, saturation, value * 0.9), "Row Height": 0.5}
         color = n.add("TexBrick", joints, offset=rng.choice([0.0, 0.5]))[0]
         rough = rng.uniform(0.15, 0.6)
-    elif kind == "earth":
+    else:
         height = n.noise(place, (rng.uniform(4, 9),) * 3, 5.0)
         color = n.ramp(height, shades(rng, rng.uniform(0.05, 0.15), rng.uniform(0, 0.4), value))
         rough, bump = 0.95, 0.6
-    else:
-        cells = {"Vector": place, "Scale": rng.uniform(1, 3), "Randomness": rng.choice([0.0, 1.0])}
-        distance = n.add("TexVoronoi", cells, feature=rng.choice(["F1", "DISTANCE_TO_EDGE"]))
-        other = tone(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.1, 0.9))
-        color = n.ramp(distance["Distance"], [color, other], 0.2, 0.2 + rng.uniform(0.01, 0.3))
     return n.finish(height, bump, 0.2, {"Base Color": color, "Roughness": rough})

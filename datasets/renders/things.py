@@ -15,7 +15,7 @@ from .stage import Stage
 from .surfaces import surface
 
 THINGS = tomllib.loads(Path(__file__).with_name("things.toml").read_text("utf-8"))
-COUNTS = {"heap": (25, 45, 70, 110), "stack": (12, 25, 45), "rows": (3, 6, 12), "few": (1, 1, 2, 3)}
+COUNTS = {"heap": (40, 90, 200), "stack": (20, 45, 90), "rows": (3, 6, 12), "few": (1, 1, 2, 3)}
 
 
 def build(stage: Stage, rng: random.Random, name: str) -> str:
@@ -49,19 +49,20 @@ def jitter(rng: random.Random, drawn: dict, share: float) -> dict:
     return drawn | {key: floats[key] * rng.uniform(1 - share, 1 + share) for key in floats}
 
 
-def arrange(
-    stage: Stage, rng: random.Random, way: str, meshes: list, materials: list, flat: float
-) -> None:
+def arrange(stage: Stage, rng: random.Random, way: str, meshes, materials, flat: float) -> None:
     """Arrange things as sellers and customs do; turned by ``flat`` they lie."""
     count = rng.choice(COUNTS.get(way, (1, 2)))
-    if way == "heap":
-        stage.heap(meshes, materials, count, rng.uniform(0.5, 1.3))
-    elif way == "stack":
-        stage.heap(meshes, materials, count, rng.uniform(0.3, 0.6), aligned=True)
+    spread = 0.33 * count**0.42 * rng.uniform(0.6, 1)
+    if way in ("heap", "stack"):
+        high, aligned = spread * rng.uniform(0.2, 0.5), way == "stack"
+        stage.heap(meshes, materials, count, spread, high, flat, aligned=aligned)
     elif way == "bowl":
-        radius = rng.uniform(1, 1.6)
-        bowl = stage.bowl(radius, rng.uniform(0.4, 1.3))
-        stage.heap(meshes, materials, round(25 * radius**2), 0.7 * radius, [bowl])
+        radius, high = rng.uniform(1, 2), rng.uniform(0.4, 1.3)
+        stage.bowl(radius, high)
+        stage.heap(meshes, materials, round(60 * radius**1.6), 0.92 * radius, high, flat, bowl=True)
+    elif way == "curled":
+        for number in range(count):
+            stage.curled(meshes, rng.choice(materials), 2.6 * number)
     else:
         columns = math.ceil(math.sqrt(count * rng.uniform(0.8, 2.5)))
         gap, rolls = rng.uniform(0.6, 1.1), {"rows": flat, "stand": 0.0, "upside": math.pi}
@@ -73,5 +74,3 @@ def arrange(
                 stage.rest(stage.put(mesh, material, (*place, 0), turn, size))
             else:
                 stage.lie(mesh, material, place, size)
-        if way == "chain":
-            stage.chain()
