@@ -79,7 +79,8 @@ def swept(
     sizes, phases = noise.normal(0, lumps, 6) / waves**0.5, noise.uniform(0, 6.3, 6)
     lumpy = np.sin(angle[None, :, None] * waves + phases + 3 * along[:, None, None]) @ sizes
     worn = fringe * np.exp(-30 * along) + carved * (edge < 0.5)
-    rough = worn[:, None] * noise.normal(0, 0.5, (2, len(along), 28))
+    rough = noise.normal(0, 0.5, (2, len(along), 28))
+    rough = worn[:, None] * (rough + np.roll(rough, 1, 1) + np.roll(rough, 1, 2))
     radii = radii[:, None] * (1 + lumpy + rough[0])
     normals = np.cross((0, 1, 0), tangents)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)

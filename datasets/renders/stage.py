@@ -157,7 +157,8 @@ class Stage:
         camera = bpy.data.cameras.new("camera")
         camera.lens = rng.uniform(30, 80)
         tilt = rng.choice([rng.uniform(0.15, 0.6), rng.uniform(0.5, 1.1), rng.uniform(1.2, 1.55)])
-        distance = radius * rng.uniform(0.4, 1.1) * camera.lens / 18
+        near = 0.4 if len(self.shown) > 20 else 0.7  # a heap may fill the photo
+        distance = radius * rng.uniform(near, 1.1) * camera.lens / 18
         target = centre + Vector([rng.gauss(0, 0.1) * radius for _ in range(3)])
         eye = target + distance * _direction(-math.pi / 2 + rng.gauss(0, 0.5), tilt)
         self.scene.camera = self._aim(bpy.data.objects.new("camera", camera), eye, target)
