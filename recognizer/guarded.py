@@ -27,7 +27,8 @@ from recognizer.prediction import Prediction
 from recognizer.status import DEADLY, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000, max_views=10, max_ms=150)
-"""Default limits of a service: photos of 25 megapixels, and ten passes, as of a collage of nine."""
+"""Default limits of a service: photos of 25 megapixels, ten passes, as of a collage of nine, and
+150 ms of CPU, which are those of ten ordinary photos."""
 
 
 class GuardedRecognizer(Closes, DecisionMaker):
@@ -63,8 +64,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
         There are ``processes`` at most, each with the model, started as they are needed. An image
         may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model included
-        (Linux only). By default, ``limits`` refuse more than 25 megapixels. A RecognizerError is
-        raised if no process can be started.
+        (Linux only). By default, ``limits`` refuse more than 25 megapixels, or 150 ms of CPU. A
+        RecognizerError is raised if no process can be started.
         """
         if processes < 1:
             raise UsageError(f"processes = {processes}: at least 1")
