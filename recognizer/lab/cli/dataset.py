@@ -48,11 +48,16 @@ def split(
     left out.
     """
     from recognizer.lab.dataset.layouts import read_collection
-    from recognizer.lab.dataset.manifest import LABELS, write_manifest
+    from recognizer.lab.dataset.manifest import LABELS, MANIFEST, write_manifest
     from recognizer.lab.dataset.new_manifest import make_manifest
 
-    _check_output(output)
+    if (output / MANIFEST).exists():
+        raise UsageError(
+            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
+            "delete it"
+        )
     found = read_collection(folder)
+    make_folder(output)  # before minutes of work
     with show_progress() as report:
         made = make_manifest(
             found,
@@ -60,7 +65,6 @@ def split(
             seed=seed,
             on_progress=partial(report, "reading photos"),
         )
-    make_folder(output)
     path = write_manifest(made.photos, output, found.root / LABELS)
     for note in made.notes:
         typer.echo(shown(note))
@@ -72,18 +76,6 @@ def split(
     more = len(made.left_out) - MAX_SHOWN
     lines = [*made.left_out[:MAX_SHOWN], *([f"{more} more"] if more > 0 else [])]
     require_none_failed(f"Left out: {line}" for line in lines)
-
-
-def _check_output(output: Path) -> None:
-    from recognizer.lab.dataset.manifest import MANIFEST
-
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
-    if (output / MANIFEST).exists():
-        raise UsageError(
-            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
-            "delete it"
-        )
 
 
 def print_counts(photos: Sequence[Photo]) -> None:

@@ -20,6 +20,7 @@ from recognizer.lab.dataset.manifest import (
     fingerprint,
     in_chunks,
 )
+from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
     Figures,
     OperatingPoint,
@@ -51,8 +52,9 @@ class Evaluation:
     ``accuracy`` is the share of photos whose label has the highest score. ``operating_points`` are
     by family, or :data:`ANY_PRODUCT`, the strictest last, with precision at ``prevalence``;
     ``slices`` are by kind and by what was asked for.
-    ``quality`` says how the photos were brought to one size and JPEG quality, if they were. Of
-    labels and families in ``same_sources``, training saw other photos of the same sources.
+    ``quality`` says how the photos were brought to one size and JPEG quality, if they were,
+    ``shortcuts`` what their files alone tell. Of labels and families in ``same_sources``, training
+    saw other photos of the same sources.
     """
 
     bundle: str
@@ -73,6 +75,7 @@ class Evaluation:
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
     slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
     quality: str = "as stored"
+    shortcuts: tuple[Shortcut, ...] = ()
     same_sources: tuple[str, ...] = ()
 
 
@@ -126,7 +129,8 @@ def evaluate(
     on_stage("measuring")
     triages = default_triages(recognizer.bundle, predictions)
     evaluation = measure(recognizer.bundle, photos, predictions, triages, split, **how)
-    evaluation = replace(evaluation, quality=ONE_QUALITY)
+    shortcuts = measure_shortcuts(photos)
+    evaluation = replace(evaluation, quality=ONE_QUALITY, shortcuts=shortcuts)
     return Measured(evaluation, recognizer.bundle, photos, predictions, triages)
 
 
