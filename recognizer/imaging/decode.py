@@ -27,6 +27,7 @@ from recognizer.imaging.formats import (
     count_frames,
     open_image,
     orientation_of,
+    outline_gif,
     sniff,
 )
 from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
@@ -50,11 +51,10 @@ from recognizer.status import Reason, Status
 
 _COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, bent colors
 _COEFFICIENT_BYTES = 2
-_HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
-_TAIL = 4096  # bytes, in which the end of a JPEG is looked for
+_TAIL = 4096  # bytes, in which the marker of the end of a JPEG is looked for
 
 _MAX_FRAMES = 4096  # that are decoded of an animation, within the limits
-_TRIES = 3  # of which each may take as long, to decode a damaged JPEG
+_TRIES = 2  # of which each may take as long, to decode a damaged JPEG
 _FRAME_MS = 0.5  # more for each later frame of an animation, however small
 _TOO_SHORT, _INSTEAD = 10, 100  # milliseconds: how long browsers show frames that say less
 
@@ -182,9 +182,18 @@ def decode(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
         return _decode_jpeg(data, wanted, limits)
     if name == "png":
         png = read_png(data)
-        metadata = png.orientation, png.profile
-        return _decode(png.data, name, wanted, limits, metadata, is_wide=png.is_wide)
-    return _decode(data, name, wanted, limits)
+        metadata, is_composed = (png.orientation, png.profile), b"fcTL" in png.data
+        loaded = _decode(png.data, name, wanted, limits, metadata, is_wide=png.is_wide)
+        with _refusing():
+            if not png.is_whole():
+                raise Refused(Reason.TRUNCATED, "pixels are missing")
+    else:
+        loaded = _decode(data, name, wanted, limits)
+        is_composed = name == "gif" and outline_gif(data)[2]
+    if is_composed and loaded.status is Status.OK:
+        words = "browsers may compose its frames in another way"
+        return replace(loaded, status=Status.DEGRADED, reason=Reason.FRAMES_SKIPPED, detail=words)
+    return loaded
 
 
 def _decode(
@@ -283,7 +292,7 @@ def _reason(error: Exception, data: bytes, name: str) -> Reason:
     # Some decoders say no more than that they fail.
     reason = decoder_reason(error)
     is_cut = name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data)
-    is_cut |= name == "jpeg" and _END_OF_IMAGE not in data[-_TAIL:]
+    is_cut |= name == "jpeg" and b"\xff\xd9" not in data[-_TAIL:]
     return Reason.TRUNCATED if is_cut and reason is Reason.CORRUPT_DATA else reason
 
 
@@ -326,8 +335,11 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
             if (ms := _TRIES * ms) > limits.max_ms:
                 raise Refused(reason, f"{detail}; too large to be tried again") from error
-            pixels = _recover_jpeg(outline.bare(data), (height, width, len(mode)), mode)
-            check_recovered(pixels, reason, detail)
+            pixels = np.zeros((height, width, len(mode)), np.uint8)
+            with contextlib.suppress(ValueError):  # a fatal one leaves the rest as it was
+                simplejpeg.decode_jpeg(outline.bare(data), mode, strict=False, buffer=pixels)
+            if not pixels.any():
+                raise Refused(reason, detail) from error
         reduce = partial(_reduced_jpeg, pixels, space, conversion)
         views = wanted.views(0, reduce, (width, height), outline.orientation)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
@@ -350,19 +362,6 @@ def _reduced_jpeg(
     return to_rgb(image, min_side, conversion)
 
 
-def _recover_jpeg(data: bytes, shape: tuple[int, ...], mode: str) -> NDArray[np.uint8]:
-    # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
-    # given as it was; the scans before that table can still be decoded.
-    before_table = data[: max(data.rfind(_HUFFMAN_TABLE), 0)] + _END_OF_IMAGE
-    for part in (data, before_table):
-        pixels: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        with contextlib.suppress(ValueError):
-            simplejpeg.decode_jpeg(part, mode, strict=False, buffer=pixels)
-        if pixels.any():
-            break
-    return pixels
-
-
 def _decode_frames(
     image: Image.Image,
     name: str,
@@ -375,20 +374,20 @@ def _decode_frames(
 ) -> LoadedImage:
     reason, detail, size = None, None, image.size
     # Frames from the first on: later ones build on earlier ones.
-    reachable = 1 if name == "tiff" else min(count, _MAX_FRAMES)  # viewers show the first page
+    # Viewers show the first page of a TIFF, and of a HEIC the image that is opened.
+    reachable = 1 if name in {"tiff", "heic"} else min(count, _MAX_FRAMES)
     pixels_left, ms, pixel_ns = limits.max_pixels, time[0] / 1e6, time[1]
     frames: dict[int, tuple[Frame, ...]] = {}
     ranks: dict[int, tuple[float, int]] = {}
     try:
-        for index in _seek_all(image, reachable):
+        for index in range(reachable):
+            if index:
+                image.seek(index)
             pixels_left -= math.prod(image.size)
             frame_ms = math.prod(image.size) * pixel_ns / 1e6 + (_FRAME_MS if index else 0)
             if index and (pixels_left < 0 or ms + frame_ms > limits.max_ms):
                 break
             ms += frame_ms
-            if index and name == "heic":  # the images of which may have any size
-                check_size(image.size, limits)
-                check_memory(image, name, count, limits, image.size)
             image.load()  # some formats say the duration no sooner
             ranks[index] = _rank(index, count, image.info.get("duration") or 0)
             if len(ranks) > limits.max_frames:
@@ -414,15 +413,6 @@ def _decode_frames(
     return _loaded(frames.values(), size, orientation, name, count, reason, detail, ms)
 
 
-def _seek_all(image: Image.Image, count: int) -> Iterator[int]:
-    # The number of each frame, as the image is moved to it.
-    primary = image.tell()  # of a HEIC the one that viewers show; it changes places with the first
-    yield 0
-    for index in range(1, count):
-        image.seek(0 if index == primary else index)
-        yield index
-
-
 def _rank(index: int, count: int, milliseconds: float) -> tuple[float, int]:
     # First comes the first frame, then the last one, which stays, then those shown longest; of
     # equally long ones, multiples of a higher power of two: they are spread evenly.
@@ -437,23 +427,6 @@ _EARLY_END = re.compile(
 _UNSUPPORTED = re.compile(
     "unsupported|not supported|cannot handle|unknown (?:pixel mode|data organization)"
 )
-
-# Share of its rows that a damaged image must have to be scored: with less, a model sees filling.
-MIN_RECOVERED = 0.5
-
-
-def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Refuse an image of which a decoder read too few rows, as stored, before it gave up.
-
-    Rows that it did not read are of one color, and lie at the end; in a BMP, at the beginning. An
-    image that ends in one color anyway is refused, too, rather than cleared.
-    """
-    alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
-    missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)
-    share = 1 - missing / len(rgb)
-    if share < MIN_RECOVERED:
-        words = f"only {share:.0%} of the rows could be decoded ({detail})"
-        raise Refused(reason, words if share else detail)
 
 
 def decoder_reason(error: Exception) -> Reason:

@@ -5,6 +5,7 @@ The name of a file proves nothing, and no format of Pillow beyond these is ever 
 
 import importlib
 import io
+import re
 import struct
 from collections.abc import Iterator
 
@@ -39,13 +40,15 @@ _MAGIC = {
     # Known, so that the reason can say so, but not decoded here:
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jpeg2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-    "psd": (b"8BPS",),
 }
 
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = range(12, 125)  # sizes of the header after the file header, as browsers take them
+_PLAIN_BMP = {12: 24, 40: 28}  # sizes of headers, and where bits for each pixel are said
+_FRAME_ALPHA = re.compile(rb"ALPH|VP8L.{8}[\x10-\x1f]", re.DOTALL)  # in a WebP
+_UNUSUAL_AVIF = re.compile(rb"colrnclx..\0[^\1\2\6\x0d-\x0f]|clap", re.DOTALL)  # HDR, or a crop
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
@@ -82,26 +85,23 @@ def open_image(data: bytes, name: str) -> ImageFile:
         words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
         raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
     flags = data[20] if name == "webp" and data[12:16] == b"VP8X" else _ALPHA
-    if flags & _ANIMATION:  # in viewers, each frame says whether it has alpha
+    is_doubtful = flags & (_ALPHA | _ANIMATION) == _ANIMATION and bool(_FRAME_ALPHA.search(data))
+    if flags & _ANIMATION:  # around frames, the canvas is transparent
         data = data[:20] + bytes([flags | _ALPHA]) + data[21:]
     image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
     # Lossless pixels that nothing announces are alone; behind them, browsers heed another alpha.
     end = 20 + int.from_bytes(data[16:20], "little")
-    is_doubtful = name == "webp" and data[12:16] == b"VP8L" and end + 1 < len(data)
+    is_doubtful |= name == "webp" and data[12:16] == b"VP8L" and end + 1 < len(data)
     if is_doubtful or (image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION)):
-        raise Refused(
-            Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header does not announce"
-        )
-    if name == "bmp" and image.mode != "RGBA" and _names_alpha(data):
-        raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP whose alpha is not decoded")
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a WebP whose header does not announce its alpha")
+    # Of runs and palettes Pillow fills gaps in its own way; it ignores profiles and some alpha.
+    if name == "bmp" and (data[14] not in _PLAIN_BMP or data[_PLAIN_BMP[data[14]]] < 16):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP of a palette, or with a long header")
+    if name == "avif" and _UNUSUAL_AVIF.search(data):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "an AVIF in colors of its own, or cropped")
     if name == "jpeg":  # read in parts, fill bytes would cost the square of their number
         image.decodermaxblock = len(data)
     return image
-
-
-def _names_alpha(data: bytes) -> bool:
-    header, depth = (int.from_bytes(data[at : at + 2], "little") for at in (14, 28))
-    return header >= 56 and depth in {16, 32} and any(data[66:70])
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
@@ -139,29 +139,39 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     return max(1, int(getattr(image, "n_frames", 1)))
 
 
-def outline_gif(data: bytes) -> tuple[tuple[int, int], int]:
-    """Return the size of a canvas that holds all frames of a GIF, and their number.
+def outline_gif(data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Return the size of a canvas that holds all frames of a GIF, their number, and a doubt.
+
+    The doubt is whether Pillow composes them as browsers do: a frame is cleared or restored, has
+    two descriptions, or is the first one and not whole.
 
     In the logical screen descriptor, a size may be too small (GIF89a, section 18): Pillow enlarges
     the canvas with each frame, unasked.
     """
     if len(data) < 13:
-        return (0, 0), 0
+        return (0, 0), 0, False
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position, count = 13 + _palette_bytes(flags), 0
+    first, control, is_cleared, is_other = None, b"", False, False
     while position < len(data) and (block := data[position : position + 1]) != b";":
         if block == b"!":
+            if data[position + 1 : position + 2] == b"\xf9":
+                is_other |= bool(control) or data[position + 2 : position + 3] != b"\4"
+                control = data[position + 3 : position + 4]
             position = _past_sub_blocks(data, position + 2)
         elif block == b",":
             if position + 10 > len(data):
                 break
             left, top, wide, high, flags = struct.unpack_from("<4HB", data, position + 1)
             width, height, count = max(width, left + wide), max(height, top + high), count + 1
+            first = first or (left, top, wide, high)
+            is_other |= is_cleared  # after the frame before
+            is_cleared, control = bool(control) and control[0] >> 2 & 7 >= 2, b""
             # After the palette comes one byte, the initial code size.
             position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
         else:
             position += 1  # stray bytes between blocks are skipped
-    return (width, height), count
+    return (width, height), count, is_other or first != (0, 0, width, height)
 
 
 def _palette_bytes(flags: int) -> int:

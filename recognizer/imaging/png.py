@@ -17,9 +17,11 @@ from recognizer.status import Reason
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 20_000
 _PALETTE = 3  # kind of color
-_KEY_BYTES = {0: 2, 2: 6}  # of a transparent color, by the kind of color
 # Depth and kind of color with which Pillow makes transparent what is to be.
 _WITH_KEY = {b"\1\0", b"\x08\0", b"\x08\2"}
+_SRGB_CODE, _SRGB_GAMMAS = b"\1\x0d", range(40_000, 60_000)  # nearly sRGB
+_SRGB_COLORS = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of color
 _PIXELS = frozenset({b"IDAT", b"fcTL", b"fdAT", b"IEND"})
 _ONCE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"acTL"})  # and in front of the pixels
 
@@ -32,6 +34,15 @@ class Png:
     orientation: int  # as in EXIF
     profile: bytes | None  # of its colors; empty if it cannot be unpacked
     is_wide: bool  # of 16 bits a value
+    header: bytes
+    packed: bytes  # pixels of the first image
+
+    def is_whole(self) -> bool:
+        """Whether no pixel is missing: Pillow is silent where they end as their stream should."""
+        width, height, depth, color = struct.unpack(">IIBB", self.header[:10])
+        # An interlaced image takes a few bytes more, by which it may be short.
+        size: int = height * (1 + -(-width * depth * _CHANNELS[color] // 8))
+        return len(zlib.decompressobj().decompress(self.packed, size)) == size
 
 
 def read_png(data: bytes) -> Png:
@@ -40,16 +51,16 @@ def read_png(data: bytes) -> Png:
     Raise a Refused if there are too many chunks, or a transparent color that is not decoded.
     """
     chunks: dict[bytes, bytes] = {}
-    kept, has_pixels, previous = [_SIGNATURE], False, b""
+    kept, packed, previous = [_SIGNATURE], list[bytes](), b""
     for kind, start, end in _walk(data):
         if not chunks and kind != b"IHDR":
             raise Refused(Reason.CORRUPT_HEADER, "a PNG that does not begin with IHDR")
-        is_stray = kind == b"IDAT" and has_pixels and previous != b"IDAT"
-        has_pixels |= kind == b"IDAT"
+        is_stray = kind == b"IDAT" and bool(packed) and previous != b"IDAT"
         previous = kind
         if kind in _PIXELS:
             kept += [] if is_stray else [data[start:end]]
-        elif not has_pixels and kind not in chunks and _is_sound(data, kind, start, end):
+            packed += [data[start + 8 : end - 4]] if kind == b"IDAT" and not is_stray else []
+        elif not packed and kind not in chunks and _is_sound(data, kind, start, end):
             chunks[kind] = value = _value(kind, data[start + 8 : end - 4], chunks)
             if kind in _ONCE and value:
                 kept.append(_chunk(kind, value))
@@ -58,6 +69,8 @@ def read_png(data: bytes) -> Png:
         orientation=orientation_of(chunks.get(b"eXIf", b"")),
         profile=_profile(chunks),
         is_wide=chunks.get(b"IHDR", b"")[8:9] == b"\x10",
+        header=chunks.get(b"IHDR", b""),
+        packed=b"".join(packed),
     )
 
 
@@ -71,7 +84,7 @@ def _value(kind: bytes, value: bytes, chunks: dict[bytes, bytes]) -> bytes:
     if kind == b"tRNS":
         if color == _PALETTE:
             return value if value and 3 * len(value) <= len(chunks.get(b"PLTE", b"")) else b""
-        if len(value) != _KEY_BYTES.get(color):
+        if color not in {0, 2} or len(value) != 2 * _CHANNELS[color]:
             return b""
         if bytes([depth, color]) not in _WITH_KEY:
             raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
@@ -79,8 +92,12 @@ def _value(kind: bytes, value: bytes, chunks: dict[bytes, bytes]) -> bytes:
 
 
 def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
-    if b"iCCP" not in chunks or b"cICP" in chunks:  # of both, browsers heed the latter
-        return None
+    if b"cICP" in chunks:  # which browsers heed before all others
+        return None if chunks[b"cICP"].startswith(_SRGB_CODE) else b""
+    if b"iCCP" not in chunks:
+        gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+        is_srgb = gamma in _SRGB_GAMMAS and chunks.get(b"cHRM", _SRGB_COLORS) == _SRGB_COLORS
+        return None if is_srgb or not gamma or b"sRGB" in chunks else b""
     packed = chunks[b"iCCP"].partition(b"\0")[2]
     try:
         return zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1)

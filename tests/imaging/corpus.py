@@ -324,8 +324,6 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png 16 bits gray": lambda: wide_png(0, scene("L")),
     "png 16 bits alpha": lambda: wide_png(6, *on_black().split()),
     "png gray alpha": lambda: encoded(on_black().convert("LA"), "PNG"),
-    "apng": lambda: apng(default_is_frame=True),
-    "apng default is no frame": lambda: apng(default_is_frame=False),
     "webp": lambda: encoded(scene(), "WEBP", quality=95),
     "webp exif 6": lambda: encoded(scene(), "WEBP", quality=95, exif=exif(6)),
     "webp xmp 6": lambda: encoded(scene(), "WEBP", quality=95, xmp=XMP),
@@ -385,14 +383,23 @@ CASES: dict[str, Callable[[], bytes]] = {
 
 REFUSED = {
     "bmp alpha without a mask": lambda: bmp(0xFF000000, depth=32, packing=0),
+    "bmp of a palette": lambda: encoded(scene().quantize(16), "BMP"),
+    "avif of high range": lambda: encoded(scene(), "AVIF").replace(
+        b"colrnclx\0\1\0\x0d", b"colrnclx\0\x09\0\x10"
+    ),
+    "avif with a crop": lambda: encoded(scene(), "AVIF") + b"\0\0\0\x08clap",
     "icon": lambda: encoded(scene(), "ICO"),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
     "webp of alpha twice": webp_of_two_alphas,
     "webp of secret alpha": partial(secret_webp, animated=False),
+    "webp of frames with secret alpha": partial(secret_webp, animated=True),
 }
 """Files that browsers show in a way that is not looked at, and that are never cleared."""
 
 DOUBTFUL = {
+    "png gamma 1": lambda: png(gamma(1.0)),
+    "png of high range": lambda: png(cicp(9, 16, 0, 1)),
+    "png of other primaries": lambda: png(gamma(0.45455), png_chunk(b"cHRM", bytes(32))),
     "webp endless profile": icc("WEBP", profile(_TABLE, (b"x", bytes(5 << 20)))),
     "jpeg second table": icc("JPEG", profile((b"A2B1", lut("")))),
     "jpeg table for others": icc("JPEG", profile(_TABLE, (b"D2B0", lut("", plain=True)))),
@@ -403,7 +410,27 @@ DOUBTFUL = {
     "jpeg unlike curves": icc("JPEG", matrix(1 - RAMP, RAMP**2.2, RAMP)),
     "jpeg profile with a code": icc("JPEG", matrix(*[RAMP**2.2] * 3, more=[LINEAR])),
 }
-"""Files whose profile browsers may read in another way; they are scored as they are stored."""
+"""Files whose colors browsers may read in another way; they are scored as they are stored."""
+
+_PART = ((HALF, scene().resize(HALF), 0, -1),)
+COMPOSED = {
+    "apng": lambda: apng(default_is_frame=True),
+    "apng default is no frame": lambda: apng(default_is_frame=False),
+    "gif cleared": lambda: frame_gif(SIZE, ((0, 0), scene(), 2, -1), *_PART),
+    "gif in part": lambda: frame_gif(SIZE, *_PART),
+    "gif described twice": lambda: frame_gif(SIZE, ((0, 0), scene(), 0, -1)).replace(
+        b"!\xf9", b"!\xf9\4\1\0\0\0\0!\xf9", 1
+    ),
+}
+"""Frames that Pillow lays over one another in its own way."""
+
+_INTERLACED = png_chunk(b"IHDR", struct.pack(">IIBBBBB", *SIZE, 8, 2, 0, 0, 1))
+_FEW_PASSES = png_chunk(b"IDAT", zlib.compress(bytes(2 * SIZE[0] * SIZE[1])))
+SHORT = {
+    "png of fewer rows": lambda: raw_png(*SIZE, bytes(20 * (1 + 3 * SIZE[0]))),
+    "png of fewer passes": lambda: raw_png(*SIZE, b"")[:8] + _INTERLACED + _FEW_PASSES,
+}
+"""Pixels that end early, in a stream that ends as it should."""
 
 ANIMATIONS: dict[str, Callable[[], bytes]] = {
     "gif": partial(

@@ -99,7 +99,6 @@ HEADERS = {
     "wide": (png(MAX_SIDE + 1, 1, bytes(100)), SIDE),
     "high": (png(1, MAX_SIDE + 1, bytes(100)), SIDE),
     "tiff": (tiff(np.zeros((8, 8), np.uint8), claimed=(MAX_SIDE + 1, 8)), SIDE),
-    "bmp": (encoded(Image.new("1", (MAX_SIDE + 1, 1)), "BMP"), SIDE),
     "gif": (gif((60_000, 1), b",\x00\xf0\0\0\x10\x27\x01\x00\0\x02\x02D\x01\0"), SIDE),
     "webp": (webp_canvas(10_000, 10_000), DECODED),
     "canvas": (gif((10_000, 10_000), *[gif_frame(10_000, 10_000)] * 3), DECODED),

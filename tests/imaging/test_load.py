@@ -256,7 +256,7 @@ def collages(count: int) -> bytes:
     pages = [page.copy() for _ in range(count)]
     for number, copy in enumerate(pages):  # so that no encoder merges them
         copy.putpixel((0, 0), (9 * number, 0, 0))
-    return encode(pages[0], "PNG", save_all=True, append_images=pages[1:])
+    return encode(pages[0], "WEBP", lossless=True, save_all=True, append_images=pages[1:])
 
 
 @pytest.mark.parametrize(
