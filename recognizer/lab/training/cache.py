@@ -62,7 +62,7 @@ class PhotoCache(SqliteFile):
         on_progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
         """Decode the photos that are not there, or raise a DatasetError that names one."""
-        known = {name for (name,) in self._database.execute("SELECT sha256 FROM photo")}
+        known = {name for (name,) in self.select("SELECT sha256 FROM photo")}
         missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
         # OpenCV works outside the interpreter's lock.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -76,7 +76,7 @@ class PhotoCache(SqliteFile):
     def rgb(self, sha256: str) -> RGB:
         """Return a photo, uint8, (height, width, 3); not to be written to."""
         query = "SELECT height, width, rgb FROM photo WHERE sha256 = ?"
-        height, width, pixels = self._database.execute(query, (sha256,)).fetchone()
+        ((height, width, pixels),) = self.select(query, (sha256,))  # in any thread
         return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
     def squares(self, photos: Iterable[Photo]) -> RGB:
@@ -86,7 +86,7 @@ class PhotoCache(SqliteFile):
     def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
         """Return the features of a network, by its digest: sha256 -> float32, (channels,)."""
         query = "SELECT sha256, vector FROM feature WHERE maker = ?"
-        rows = self._database.execute(query, (maker,))
+        rows = self.select(query, (maker,))
         return {sha256: np.frombuffer(vector, "<f4") for sha256, vector in rows}
 
     def add_features(

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -56,3 +57,9 @@ def test_one_source_in_ten_or_some_photos_are_held_out(recognizer, train, cache,
     assert len(negatives) == int(bank.held_out.sum())
     with pytest.raises(DatasetError, match="no photos without a product"):
         build_bank(recognizer, [p for p in train if p.is_product], cache)
+
+
+def test_threads_read_a_cache_together(train, cache):
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda photo: cache.rgb(photo.sha256).shape, train * 200)]
+    assert len({*found}) == 1
