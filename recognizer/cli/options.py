@@ -83,7 +83,10 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cloud": ("object stores such as s3://, the web", ("fsspec", "s3fs", "aiohttp")),
     "heif": ("HEIC photos", ("pillow_heif",)),
     "parquet": ("Parquet tables", ("pyarrow",)),
-    "desk": ("the review server, cases", ("starlette", "uvicorn", "itsdangerous", "bagit")),
+    "desk": (
+        "the review server, cases",
+        ("starlette", "uvicorn", "itsdangerous", "bagit", "scipy"),
+    ),
     "ray": ("scans on a Ray cluster", ("ray",)),
     "lab": ("evaluation, enrolment, training", (*_OF_LAB, *("pyarrow", "matplotlib", "scipy"))),
 }

@@ -182,7 +182,7 @@ def decode(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
         return _decode_jpeg(data, wanted, limits)
     if name == "png":
         png = read_png(data)
-        metadata, is_composed = (png.orientation, png.profile), b"fcTL" in png.data
+        metadata, is_composed = (png.orientation, png.profile), png.is_animated
         loaded = _decode(png.data, name, wanted, limits, metadata, is_wide=png.is_wide)
         with _refusing():
             if not png.is_whole():

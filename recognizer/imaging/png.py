@@ -34,6 +34,7 @@ class Png:
     orientation: int  # as in EXIF
     profile: bytes | None  # of its colors; empty if it cannot be unpacked
     is_wide: bool  # of 16 bits a value
+    is_animated: bool
     header: bytes
     packed: bytes  # pixels of the first image
 
@@ -69,6 +70,7 @@ def read_png(data: bytes) -> Png:
         orientation=orientation_of(chunks.get(b"eXIf", b"")),
         profile=_profile(chunks),
         is_wide=chunks.get(b"IHDR", b"")[8:9] == b"\x10",
+        is_animated=any(chunk[4:8] == b"fcTL" for chunk in kept),
         header=chunks.get(b"IHDR", b""),
         packed=b"".join(packed),
     )

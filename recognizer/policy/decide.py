@@ -84,7 +84,7 @@ severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORIT
 
 UNREADABLE_REASONS = (
     *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
-    *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
+    *(Reason.READ_ERROR, Reason.SOURCE_REFUSED),
 )
 """Reasons for which an image was not read at all, so that nobody could review it."""
 

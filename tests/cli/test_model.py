@@ -57,6 +57,11 @@ def test_missing_extras_say_how_to_install(bundle, monkeypatch):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     own = project["optional-dependencies"].keys() - {"dev", "docs", "renders"}
     assert options.EXTRAS.keys() == own
+    brought = {e: " ".join(project["optional-dependencies"][e]) for e in own}
+    for extra, (_, modules) in options.EXTRAS.items():
+        for module in {"scipy", "pyarrow"} & {*modules}:
+            assert module in brought[extra], extra
+    assert "scipy" in options.EXTRAS["desk"][1]  # intervals of shares
 
 
 def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels():

@@ -2,6 +2,7 @@ import io
 import itertools
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 
 import cv2
@@ -342,3 +343,12 @@ def test_an_animation_that_is_not_decoded_to_its_end_says_so(kind):
 def test_formats_are_known_by_their_magic_bytes(name):
     assert sniff(MAGICS[name]) == name
     assert sniff(MAGICS[name] + bytes(400)) == name
+
+
+def test_pixels_that_look_like_a_chunk_make_no_animation():
+    rows = (b"\0" + b"fcTL" * 48) * 64
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    assert b"fcTL" in data
+    assert load_image(data).status is Status.OK

@@ -157,6 +157,7 @@ def test_a_failed_image_is_never_clear(bundle, reason):
     policy = Policy(always_review=AlwaysReview(failed=True))
     assert decided(bundle, failed, Policy()).decision is UNSCORED
     strict = decided(bundle, failed, policy)
+    assert reason is not Reason.INTERNAL_ERROR or strict.decision is REVIEW  # it was read
     assert strict.decision is (UNSCORED if reason in UNREADABLE_REASONS else REVIEW)
     assert strict.why == (
         () if reason in UNREADABLE_REASONS else (f"review: not scored: {reason}",)

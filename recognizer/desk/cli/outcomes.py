@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from recognizer._files import replacing, require_own
 from recognizer.cli import ExitCode, options
-from recognizer.cli.options import output_option, print_json
+from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, require_none_failed, say, show_progress
 from recognizer.errors import UsageError
 
@@ -134,6 +134,7 @@ def measure_command(
     Misses need an audit sample (`recognizer scan --audit-rate`). The families of custom labels come
     from --model.
     """
+    require_extra("desk", "scipy")
     from recognizer.desk.measure import distinct_images, measure_outcomes
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.model.bundle import bundles_behind
@@ -222,6 +223,7 @@ def thresholds_command(
     whose leads enough show a product (--precision). All other rules come from --policy. Intervals
     are 95 % intervals. The exit code is 3, and nothing is written, if no threshold can be chosen.
     """
+    require_extra("desk", "scipy")
     from recognizer.desk.measure import distinct_images
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_reviewed, policy_of
