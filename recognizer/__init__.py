@@ -18,6 +18,8 @@ from recognizer._door import open_door
 # onnxruntime sends telemetry, and its forked processes hang at exit, unless this is set before it
 # is imported (as of 1.29).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# In NumPy and OpenCV, a thread for each further CPU spins for 0.1 s before it sleeps.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 __version__ = "0.4.0"
 __getattr__, __dir__, __all__ = open_door(__name__, __file__)
