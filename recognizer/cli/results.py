@@ -28,7 +28,7 @@ def progress_line(summary: ScanSummary, total: int | None, latest: deque[Any]) -
     parts = [f"{done:,}{of} images", f"{rate:.1f}/s"]
     if total is not None and rate > 0:
         parts.append(f"{duration(max(0, total - done - summary.repeated) / rate)} left")
-    parts.append(counted(summary.decisions.total(), "lead"))
+    parts.append(f"{summary.decisions.total():,} to review")
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")
     return ", ".join(parts)
@@ -79,7 +79,7 @@ def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
         yield from map(row_line, file.rows())
         return
     if leads:
-        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
+        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} images to review:"
     order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
     for _, row in file.numbered_rows("place < 2", (), order):
         yield row_line(row)
@@ -107,10 +107,10 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
-        yield f"Images that are leads: {_listed(summary.decisions)}.{products}"
+        yield f"Images to review: {_listed(summary.decisions)}.{products}"
         yield "A lead is not a verdict: a photo does not identify a product."
     elif summary.images > summary.failed.total():
-        yield "No leads."
+        yield "Nothing to review."
     if summary.audited:
         yield (
             f"Audit sample: {summary.audited:,} of {counted(summary.cleared, 'clear image')}, "

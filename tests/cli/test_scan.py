@@ -27,7 +27,7 @@ def test_a_scan_prints_a_line_for_each_photo(scan, photo_folder, tmp_path):
     assert green.split()[:2] == ["clear", "ceramic"]
     assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))
     told = "\n".join(rest)
-    leads = "Images that are leads: priority 1. They may show: ivory (family) 1, ivory_worked 1."
+    leads = "Images to review: priority 1. They may show: ivory (family) 1, ivory_worked 1."
     for words in (leads, "2 images, in", "not a verdict", "1 other file"):
         assert words in told
     assert f"Scan: {tmp_path}/scan.sqlite" in told
@@ -49,7 +49,7 @@ def test_of_many_photos_only_leads_are_shown(scan, photo_folder, tmp_path):
     folder = photo_folder(*["red"] * 22, *["green"] * 31)
     assert scan(f"{folder}/*_green.jpg").stdout.startswith("31 images, in")
     result = scan(folder)
-    assert "The first 20 of 22 leads" in result.stdout
+    assert "The first 20 of 22 images to review" in result.stdout
     assert result.stdout.count("_red.jpg") == 20
     assert "_green.jpg" not in result.stdout
     assert "53 images, 31 of them done before, in" in result.stdout
@@ -158,7 +158,7 @@ def test_tables_name_images_where_the_options_say(scan, listed, tmp_path):
     result = scan(table, "--strict", code=ExitCode.SOME_FAILED)
     assert f"No image of {table} could be read" in result.stdout
     assert "--image-root" in result.stdout
-    assert "No leads" not in result.stdout
+    assert "Nothing to review" not in result.stdout
     own = "--image-root", tmp_path, "--output", tmp_path / "own.sqlite"
     assert "--image-root" not in scan(table, *own).stdout
     photo.unlink()

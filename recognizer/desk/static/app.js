@@ -13,6 +13,7 @@ const OFFLINE = "Not stored: the server does not answer. Try again.";
 const KEYS = { c: "confirmed", r: "rejected", u: "unsure", e: "escalated", s: "skip", z: "undo" };
 const ADJUST = { "+": ["zoom", 1], "=": ["zoom", 1], "-": ["zoom", -1], ".": ["light", 1], ",": ["light", -1] };
 let busy = false;
+let isDropped = false; // something was pressed while the server had not answered
 let shownAt = 0;
 let active = 0;
 let listed = new URLSearchParams(); // the query of the list that the report has shown last
@@ -61,7 +62,7 @@ function askName(then) {
   if (!dialog.open) dialog.showModal();
 }
 async function send(data) {
-  if (busy) return;
+  if (busy) return (isDropped = true);
   busy = true;
   document.body.classList.add("busy");
   try {
@@ -74,18 +75,19 @@ async function send(data) {
       if (before) write(noteOf(before), isStored ? "" : note ?? "", "sessionStorage");
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
       if (answer.url) history.replaceState(null, "", answer.url);
-      prepare();
+      prepare(data.do === "undo" && said.get(card()?.dataset.listing));
       if (!answer.ok && note && card()?.dataset.listing !== before)
         answer.notice += " Your note is kept at that listing, in this window.";
       ($("#desk h1") || $("#desk")).focus({ preventScroll: true });
       if (card()) scrollTo(0, 0);
     }
     if (answer.open) countOpen(answer.open);
+    if (isDropped) answer.notice += " What you pressed meanwhile was not taken: press it again.";
     notify(answer.notice || "", !answer.ok);
   } catch {
     notify(OFFLINE, true);
   } finally {
-    busy = false;
+    busy = isDropped = false;
     document.body.classList.remove("busy");
   }
 }
@@ -125,6 +127,7 @@ const card = () => $("#desk:not([hidden]) article.card");
 const figure = () => $(".stage figure:not([hidden])", card() || document);
 let opened = 1; // pages of its photos
 let ticks = new Map(); // key of a photo -> the digest with which it was ticked, or null if not any more
+const said = new Map(); // listing -> the ticks of the last verdict on it, for when it is taken back
 
 function chosenLabel() {
   const other = $("#other-label");
@@ -142,7 +145,8 @@ const isVerdict = (what) => ["confirmed", "rejected"].includes(what);
 function decide(what) {
   if (isReport) return;
   if (what === "undo") return send({ do: what, list: !card() });
-  if (!card() || card().dataset.mayDecide !== "yes") return;
+  if (!card()) return;
+  if (card().dataset.mayDecide !== "yes") return notify("Not stored: you can read this here, not decide.", true);
   if (what === "skip") send({ do: what, listing: card().dataset.listing });
   else judge({ do: what });
 }
@@ -156,6 +160,7 @@ function judge(action) {
     return notify("Not stored: the photo is not shown yet. Wait for it, or load the page again.", true);
   const isMissing = figure() && !$(".missing", figure()).hidden;
   if (isMissing && isVerdict(action.do) && card().classList.contains("blind")) return notify(UNSEEN, true);
+  if (!busy) said.set(card().dataset.listing, ticks);
   send({ ...action, listing: card().dataset.listing, ...verdict() });
 }
 /** Change how a photo is shown, or with ``by`` 0 show it as it is. */
@@ -279,11 +284,11 @@ function foldGuides() {
 }
 /** The name of a note that was not stored yet, so that it need not be typed again. */
 const noteOf = (listing) => `note ${$(".me bdi")?.textContent} ${listing}`;
-function prepare() {
+function prepare(undone) {
   shownAt = performance.now();
   if ($("#note")) $("#note").value ||= read(noteOf(card().dataset.listing), "sessionStorage") ?? "";
   for (const name in look) adjust(name, 0);
-  ticks = new Map();
+  ticks = new Map(undone || []);
   opened = 1;
   prepareStage();
   foldGuides();
@@ -330,7 +335,8 @@ function decideMany(what) {
   const isAudit = new URLSearchParams(location.search).get("section") === "audit";
   if (isAudit && isVerdict(what) && picked().some((row) => $(".none", row))) return notify(UNSEEN, true);
   const shown = picked().map(({ dataset }) => [dataset.key, dataset.shown]);
-  if (shown.length) send({ do: what, listings: Object.fromEntries(shown), list: true });
+  if (!shown.length) return notify("Not stored: nothing is picked.", true);
+  send({ do: what, listings: Object.fromEntries(shown), list: true });
 }
 /** How many rows lie in a line of the grid. */
 function across() {
@@ -427,7 +433,7 @@ function pressOnList(key, event) {
     for (const row of rows()) pick(row, on);
   } else if (key === "v") $("[data-toggle=grid]").click();
   else if (key === "Escape") for (const row of picked()) pick(row, false);
-  else if (KEYS[key] && key !== "s" && key !== "z") decideMany(KEYS[key]);
+  else if (KEYS[key] && key !== "s" && key !== "z" && !isReport) decideMany(KEYS[key]);
   else if (key === "z") decide("undo");
 }
 document.addEventListener("keydown", (event) => {
@@ -441,6 +447,7 @@ document.addEventListener("keydown", (event) => {
   if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
   if ($("#zoom")?.open && key !== "o") return;
   if (KEYS[key]) event.preventDefault(); // else the letter lands in the dialog that asks for a name
+  if (busy && (KEYS[key] || /^[1-6axn]$/.test(key))) return (isDropped = true);
   if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "gray"}]`)?.click();
   else if (key === "?") $("#keys")?.showModal();
   else if (key === "/") {

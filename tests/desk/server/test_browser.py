@@ -81,8 +81,14 @@ def test_reviewers_work_by_keys_alone(browser, scan, recognizer):
         page.locator("#notice", has_text="Not taken, too early: press r again.").wait_for()
         page.reload()
         assert page.inner_text("h1").endswith("b")
+        page.keyboard.press("x")
+        ready(page)
+        page.route("**/act", lambda route: (page.keyboard.press("u"), route.continue_()))
         press(page, "r", "c")
+        page.locator("#notice", has_text="What you pressed meanwhile was not taken").wait_for()
+        page.unroute("**/act")
         press(page, "z", "b")
+        assert not page.is_checked("[data-counts] >> nth=0")  # nor is a tick taken back forgotten
         page.keyboard.press("l")
         page.reload()
         assert page.evaluate("document.documentElement.className") == "with-blur with-boxes"
@@ -170,6 +176,8 @@ def test_obvious_rejects_are_picked_in_the_grid(browser, tmp_path):
         page.keyboard.press("r")
         page.locator("#notice", has_text="2 listings: Rejected").wait_for()
         assert page.locator(f"[data-key='{first}']").count() == 0
+        page.keyboard.press("r")
+        page.locator("#notice", has_text="Not stored: nothing is picked.").wait_for()
         page.keyboard.press("a")
         assert page.inner_text("[data-picked]") == "50 picked"
         page.keyboard.press("Escape")
