@@ -74,6 +74,7 @@ def write_case(
     read: Callable[[Row], bytes],
     outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
     thumbnail_of: Callable[[Row], Thumbnail | None] = lambda _: None,
+    listing_of: Callable[[Row], str] = lambda row: row.source,
     scan: str = "",
     title: str | None = None,
     number: str | None = None,
@@ -123,7 +124,7 @@ def write_case(
                 scan=scan,
                 versions=made_with,
                 photos=photos,
-                listings=[*{repr(row.item): row.item for row in rows if row.item}.values()],
+                listings=_listings(rows, listing_of),
                 bundle=bundle,
                 name=lambda source: PurePath(source).name or source,
             )
@@ -143,6 +144,16 @@ def write_case(
     except bagit.BagError as error:
         raise UsageError(f"{output} cannot be written: {error}") from error
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
+
+
+def _listings(rows: Sequence[Row], listing_of: Callable[[Row], str]) -> list[Mapping[str, Any]]:
+    """Return the columns of each listing that are the same for all of its rows."""
+    columns: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if item := row.item:
+            known = columns.get(listing_of(row), item)
+            columns[listing_of(row)] = {k: v for k, v in known.items() if item.get(k) == v}
+    return [*columns.values()]
 
 
 def _write_photos(

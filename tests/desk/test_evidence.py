@@ -40,8 +40,8 @@ def folder(tmp_path_factory):
 def rows(folder, recognizer):
     item = {"id": "L7", "title": HOSTILE, "price": 12.5, "seller": None}
     return [
-        row_of(recognizer, folder / "red.jpg", item=item),
-        row_of(recognizer, folder / "green.png", item=item),
+        row_of(recognizer, folder / "red.jpg", item={**item, "image": "red.jpg"}),
+        row_of(recognizer, folder / "green.png", item={**item, "image": "green.png"}),
         row_of(recognizer, "blue.jpg", encoded(picture("blue"))),
     ]
 
@@ -107,6 +107,7 @@ def test_a_case_holds_all_of_it_and_verifies(case, rows):
     assert verified == f"{case}: unchanged\n"
     # What a seller wrote runs nothing.
     page = (case / "data" / "index.html").read_text()
+    assert "2 photos of 1 listing<" in page
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "script-src" not in page

@@ -54,6 +54,7 @@ def evidence_command(
             read=original_reader(file),
             outcomes_of=lambda row: stored.about(row.sha256, file.name_of(row)),
             thumbnail_of=file.thumbnail_of,
+            listing_of=file.name_of,
             scan=scan.name,
             title=title,
             number=number,
