@@ -146,14 +146,15 @@ def write_case(
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
 
 
-def _listings(rows: Sequence[Row], listing_of: Callable[[Row], str]) -> list[Mapping[str, Any]]:
-    """Return the columns of each listing that are the same for all of its rows."""
-    columns: dict[str, Mapping[str, Any]] = {}
+def _listings(rows: Sequence[Row], listing_of: Callable[[Row], str]) -> list[dict[str, str]]:
+    """Return the columns of each listing, with all values that its rows have."""
+    listings: dict[str, dict[str, dict[str, None]]] = {}
     for row in rows:
-        if item := row.item:
-            known = columns.get(listing_of(row), item)
-            columns[listing_of(row)] = {k: v for k, v in known.items() if item.get(k) == v}
-    return [*columns.values()]
+        for name, value in (row.item or {}).items():
+            if value not in (None, ""):
+                values = listings.setdefault(listing_of(row), {}).setdefault(name, {})
+                values[str(value)] = None
+    return [{name: "; ".join(of[name]) for name in of} for of in listings.values()]
 
 
 def _write_photos(

@@ -108,6 +108,7 @@ def test_a_case_holds_all_of_it_and_verifies(case, rows):
     # What a seller wrote runs nothing.
     page = (case / "data" / "index.html").read_text()
     assert "2 photos of 1 listing<" in page
+    assert "<bdi>red.jpg; green.png</bdi>" in page
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "script-src" not in page

@@ -144,7 +144,7 @@ function verdict() {
 const isVerdict = (what) => ["confirmed", "rejected"].includes(what);
 function decide(what) {
   if (isReport) return;
-  if (what === "undo") return send({ do: what, list: !card() });
+  if (what === "undo") return send({ do: what, list: location.pathname === "/listings" });
   if (!card()) return;
   if (card().dataset.mayDecide !== "yes") return notify("Not stored: you can read this here, not decide.", true);
   if (what === "skip") send({ do: what, listing: card().dataset.listing });

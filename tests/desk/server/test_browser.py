@@ -263,6 +263,8 @@ def test_a_filter_by_product_opens_a_photo_of_it(browser, tmp_path):
             title = page.inner_text("h1")
             page.keyboard.press("c")
             page.locator("h1", has_text=title).wait_for(state="detached")
+        page.keyboard.press("z")  # now the desk is empty
+        page.locator("article.card h1", has_text=title).wait_for()
     assert {one.listing for one in said_in(scan)} == {"K", "L"}
 
 
