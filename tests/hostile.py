@@ -13,10 +13,9 @@ import socket
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -51,7 +50,7 @@ class Hostile:
     filename: str = ""
     skip: str | None = None
 
-    def make(self, folder: Path) -> str:
+    def make(self, folder):
         """Put the input into ``folder``, which is made, and return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.data is None:
@@ -61,7 +60,7 @@ class Hostile:
         return os.fspath(path)
 
 
-def _jpeg_cuts(data: bytes) -> dict[str, int]:
+def _jpeg_cuts(data):
     scan = data.index(b"\xff\xda")
     head = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
     return {
@@ -76,7 +75,7 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-def _place(name: str, folder: Path) -> Path | str:
+def _place(name, folder):
     """Put what is not a regular file, or cannot be read, into a folder."""
     path = folder / f"{name}.jpg"
     match name:
@@ -111,27 +110,25 @@ _BYTE_NAMES = None if sys.platform == "linux" else "file names are Unicode here"
 _HEIF = importlib.util.find_spec("pillow_heif") is not None
 
 
-def _files(
-    status: Status, reason: Reason | None, **named: Callable[[], bytes]
-) -> Iterator[Hostile]:
+def _files(status, reason, **named):
     return (Hostile(name, status, reason, data) for name, data in named.items())
 
 
-def _other(name: str, reason: Reason, skip: str | None = None) -> Hostile:
+def _other(name, reason, skip=None):
     return Hostile(name, Status.FAILED, reason, skip=skip)
 
 
-def _cut_jpeg(place: str, progressive: bool) -> bytes:
+def _cut_jpeg(place, progressive):
     whole = jpeg(progressive=progressive)
     return whole[: _jpeg_cuts(whole)[place]]
 
 
-def _cut_other(name: str, share: float) -> bytes:
+def _cut_other(name, share):
     whole = encode(photo(), name)
     return whole[: max(26, int(share * len(whole)))]
 
 
-def _truncated() -> Iterator[Hostile]:
+def _truncated():
     for progressive, place in itertools.product((False, True), _jpeg_cuts(jpeg())):
         # Where it breaks off in a table, libjpeg gives up.
         had = place in {"early", "last_bytes"} or (place == "half" and not progressive)
@@ -148,59 +145,59 @@ def _truncated() -> Iterator[Hostile]:
             yield Hostile(f"{name.lower()}_cut_{place}", Status.FAILED, reason, data)
 
 
-def _chunk_png(chunk: bytes, body: bytes, place: int = 33) -> bytes:
+def _chunk_png(chunk, body, place=33):
     whole = encode(photo(), "PNG")
     return whole[:place] + png_chunk(chunk, body) + whole[place:]
 
 
-def _profile_bomb() -> bytes:
+def _profile_bomb():
     return _chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED)
 
 
-def _zeroed_scan() -> bytes:
+def _zeroed_scan():
     data = jpeg()
     start = data.index(b"\xff\xda") + 200
     return data[:start] + bytes(len(data) - start - 2) + data[-2:]
 
 
-def _noise(magic: bytes, count: int = 4000) -> bytes:
+def _noise(magic, count=4000):
     return magic + np.random.default_rng(1).bytes(count)
 
 
-def _wrong_crc(chunk: bytes) -> bytes:
+def _wrong_crc(chunk):
     data = bytearray(encode(photo(), "PNG"))
     start = data.index(chunk)
     data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 0xFF
     return bytes(data)
 
 
-def _broken_later_frame() -> bytes:
+def _broken_later_frame():
     data = animation("GIF")
     last = data.rindex(b"\0,")  # the last frame's descriptor, behind its control block
     return data[: last + 20]
 
 
-def _bomb_with_bad_filter() -> bytes:
+def _bomb_with_bad_filter():
     # The first row is sound, the second has a filter that does not exist; then 80 MB of zeros.
     return png(32, 32, b"\0" + bytes(range(96)) + b"\x09" + bytes(80 * 1024 * 1024))
 
 
-def _bottom_up() -> bytes:
+def _bottom_up():
     data = bytearray(encode(photo(), "BMP"))
     struct.pack_into("<i", data, 22, -struct.unpack_from("<i", data, 22)[0])
     return bytes(data)
 
 
-def _renamed_frame(header: bytes) -> bytes:
+def _renamed_frame(header):
     """A JPEG whose frame claims to be of another coding or depth."""
     return jpeg().replace(b"\xff\xc0\0\x11\x08", header)
 
 
-def _brand(content: bytes) -> bytes:
+def _brand(content):
     return b"\0\0\0\x18ftyp" + content + bytes(200)
 
 
-def _many_pages() -> bytes:
+def _many_pages():
     """Pages without end: each directory has one tag, and the first is a sound one."""
     pages = bytearray(tiff(np.array(photo(32, 32))))
     place = 8 + 2 + 12 * 11

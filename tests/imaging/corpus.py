@@ -7,7 +7,7 @@ import base64
 import json
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ XMP = (
 )
 
 
-def scene(mode: str = "RGB", *, size: tuple[int, int] = SIZE) -> Image.Image:
+def scene(mode="RGB", *, size=SIZE):
     """Four quarters of different colors, each darker towards the bottom."""
     colors = np.array(QUARTERS, np.float64).reshape(2, 2, 3)
     pixels = colors.repeat(size[1] // 2, 0).repeat(size[0] // 2, 1)
@@ -49,58 +49,58 @@ def scene(mode: str = "RGB", *, size: tuple[int, int] = SIZE) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
 
 
-def plain(color: int | tuple[int, int, int] = 128) -> Image.Image:
+def plain(color=128):
     """Something harmless."""
     return Image.new("RGB", SIZE, (color,) * 3 if isinstance(color, int) else color)
 
 
-def icc(name: str, profile: bytes, mode: str = "RGB", **options: object) -> Callable[[], bytes]:
+def icc(name, profile, mode="RGB", **options):
     return lambda: encoded(scene(mode), name, icc_profile=profile, quality=95, **options)
 
 
-def png(*chunks: bytes, image: Image.Image | None = None) -> bytes:
+def png(*chunks, image=None):
     """The scene with chunks in front of its pixels."""
     data = encoded(image or scene(), "PNG")
     place = data.index(b"IDAT") - 4
     return data[:place] + b"".join(chunks) + data[place:]
 
 
-def gamma(value: float) -> bytes:
+def gamma(value):
     return png_chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
 
 
-def cicp(*code: int) -> bytes:
+def cicp(*code):
     return png_chunk(b"cICP", bytes(code))
 
 
-def iccp(profile: bytes) -> bytes:
+def iccp(profile):
     return png_chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
 
 
-def wide_png(mode: int, *values: Image.Image, chunk: bytes = b"") -> bytes:
+def wide_png(mode, *values, chunk=b""):
     """16 bits for each value of gray (0), RGB (2) or RGBA (6)."""
     channels = np.stack([np.asarray(value, np.uint16) * 257 for value in values], -1)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
     return raw_png(*SIZE, rows, depth=16, mode=mode, chunk=chunk)
 
 
-def wide(image: Image.Image) -> Image.Image:
+def wide(image):
     return Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
 
 
-def behind(chunk: bytes) -> bytes:
+def behind(chunk):
     """The scene with a chunk behind its pixels."""
     data = encoded(scene(), "PNG")
     return data[:-12] + chunk + data[-12:]
 
 
-def with_chunks(data: bytes, place: bytes, *chunks: bytes) -> bytes:
+def with_chunks(data, place, *chunks):
     """A PNG with more chunks in front of the last one of a kind."""
     at = data.rindex(place) - 4
     return data[:at] + b"".join(chunks) + data[at:]
 
 
-def palette(*before: bytes, behind: Sequence[bytes] = (), odd: int = 0) -> bytes:
+def palette(*before, behind=(), odd=0):
     """The scene in 16 colors, with chunks before and behind its pixels, and an odd palette."""
     data = encoded(scene().quantize(16), "PNG")
     at = data.index(b"PLTE")
@@ -109,48 +109,48 @@ def palette(*before: bytes, behind: Sequence[bytes] = (), odd: int = 0) -> bytes
     return with_chunks(with_chunks(data, b"IDAT", *before), b"IEND", *behind)
 
 
-def apng_with(chunk: bytes) -> bytes:
+def apng_with(chunk):
     """An animation whose last frame, behind a chunk, is the scene."""
     data = encoded(plain(), "PNG", **_all([plain(60), scene()], duration=100))
     return with_chunks(data, b"fcTL", chunk)
 
 
-def on_black() -> Image.Image:
+def on_black():
     """White whose transparency is the scene in gray: on white there is nothing to see."""
     image = Image.new("RGBA", SIZE, "white")
     image.putalpha(scene("L"))
     return image
 
 
-def cut_out() -> Image.Image:
+def cut_out():
     """The scene as sellers cut it out: opaque, with all around it transparent."""
     image = Image.new("RGBA", (2 * SIZE[0], 2 * SIZE[1]))
     image.paste(scene("RGBA"), (SIZE[0] // 2, SIZE[1] // 2))
     return image
 
 
-def alphas(value: int) -> bytes:
+def alphas(value):
     """The transparency of 16 colors."""
     return png_chunk(b"tRNS", bytes([value] * 16))
 
 
-def pixels_of(image: Image.Image) -> bytes:
+def pixels_of(image):
     """The chunk of pixels of a PNG."""
     data = encoded(image, "PNG")
     return data[data.index(b"IDAT") - 4 : -12]
 
 
-def short_of_colors() -> Image.Image:
+def short_of_colors():
     (image := scene().quantize(16)).putpalette(image.getpalette()[:24])
     return image
 
 
-def palette_png() -> bytes:
+def palette_png():
     """Two colors of a palette are transparent, one wholly, one by half."""
     return encoded(scene().quantize(16), "PNG", transparency=bytes([0, 128] + [255] * 14))
 
 
-def directory(*entries: tuple[int, int, int, int]) -> bytes:
+def directory(*entries):
     """EXIF of tags with their type, count and value."""
     body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
@@ -164,20 +164,18 @@ EXIFS = {
 }
 
 
-def frames(name: str, durations: Sequence[int], hidden: int, **options: object) -> bytes:
+def frames(name, durations, hidden, **options):
     """An animation of gray frames, with the scene as one of them."""
     images = [plain(90 + 9 * (i % 9)) for i in range(len(durations))]
     images[hidden] = scene()
     return encoded(images[0], name, **_all(images[1:], duration=list(durations)), **options)
 
 
-def _all(others: list[Image.Image], **options: object) -> dict[str, object]:
+def _all(others, **options):
     return {"save_all": True, "append_images": others, **options}
 
 
-def frame_gif(
-    screen: tuple[int, int], *parts: tuple[tuple[int, int], Image.Image, int, int]
-) -> bytes:
+def frame_gif(screen, *parts):
     """A GIF of frames with a place, a disposal and a transparent color (or -1), local palettes."""
     data = b"GIF89a" + struct.pack("<HHBBB", *screen, 0, 0, 0)
     for place, image, disposal, transparent in parts:
@@ -196,7 +194,7 @@ def frame_gif(
     return data + b";"
 
 
-def gif_profile() -> bytes:
+def gif_profile():
     profile = inverted()
     pieces = [profile[at : at + 255] for at in range(0, len(profile), 255)]
     blocks = b"".join(bytes([len(piece)]) + piece for piece in pieces)
@@ -205,18 +203,18 @@ def gif_profile() -> bytes:
     return encoded(scene().quantize(16), "GIF").replace(frame, extension + frame, 1)
 
 
-def apng(*, default_is_frame: bool) -> bytes:
+def apng(*, default_is_frame):
     first, *others = [scene(), plain()] if default_is_frame else [plain(), scene(), plain(60)]
     return encoded(first, "PNG", **_all(others, default_image=not default_is_frame, duration=100))
 
 
-def bmp(alpha: int, depth: int, packing: int) -> bytes:
+def bmp(alpha, depth, packing):
     """A BMP of 9 x 9 pixels whose header (BITMAPV3INFOHEADER) names a mask of its alpha."""
     head = struct.pack("<IiiHHII28x", 56, 9, 9, 1, depth, packing, 0) + struct.pack("<I", alpha)
     return b"BM" + struct.pack("<IHHI", 1000, 0, 0, 70) + head + bytes(1000)
 
 
-def secret_webp(*, animated: bool) -> bytes:
+def secret_webp(*, animated):
     """Black whose transparency is the scene, and no word of that in the header of the file."""
     (image := plain(0)).putalpha(scene("L"))
     body = encoded(image, "WEBP", lossless=True, exact=True)[12:]
@@ -228,7 +226,7 @@ def secret_webp(*, animated: bool) -> bytes:
     return b"RIFF" + struct.pack("<I", len(data)) + data
 
 
-def webp_of_two_alphas() -> bytes:
+def webp_of_two_alphas():
     """The scene with alpha, and more alpha behind it, without a header that announces any."""
     (image := scene("RGBA")).putalpha(80)
     lossy = encoded(image, "WEBP")
@@ -239,12 +237,12 @@ def webp_of_two_alphas() -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(data)) + b"WEBP" + data
 
 
-def segment(data: bytes, marker: int, body: bytes) -> bytes:
+def segment(data, marker, body):
     """A JPEG with one more segment as its first."""
     return data[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
-def beyond_white() -> bytes:
+def beyond_white():
     """One gray at half its size; decoded whole, 512 is cut to 255, and its right half is dark."""
     values = np.full((64, 96), 128)
     values[:, 48:], values[::2, 48::2] = 0, 512
@@ -252,16 +250,16 @@ def beyond_white() -> bytes:
     return data.replace(bytes([1] * 64), bytes([4] * 64))
 
 
-def xmp_jpeg(data: bytes | None = None) -> bytes:
+def xmp_jpeg(data=None):
     xmp = b"http://ns.adobe.com/xap/1.0/\0" + XMP
     return segment(data or encoded(scene(), "JPEG", quality=95), 0xE1, xmp)
 
 
-def segment_of(marker: int, body: bytes) -> bytes:
+def segment_of(marker, body):
     return segment(encoded(scene(), "JPEG", quality=95), marker, body)
 
 
-def thumbnail() -> bytes:
+def thumbnail():
     """An EXIF thumbnail of another picture."""
     small = encoded(plain(), "JPEG")
     head = b"Exif\0\0II*\0\x08\0\0\0\0\0\x0e\0\0\0\3\0"

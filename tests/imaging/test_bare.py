@@ -23,25 +23,25 @@ PNG, JPEG, GIF = (encoded(PHOTO, name) for name in ("PNG", "JPEG", "GIF"))
 LARGE = zlib.compress(bytes(2 << 20))
 
 
-def damaged_chunk(kind: bytes, data: bytes) -> bytes:
+def damaged_chunk(kind, data):
     return chunk(kind, data)[:-4] + b"\0\0\0\1"
 
 
-def png(*chunks: bytes) -> bytes:
+def png(*chunks):
     """A PNG with chunks behind its header."""
     return PNG[:33] + b"".join(chunks) + PNG[33:]
 
 
-def jpeg(*parts: bytes) -> bytes:
+def jpeg(*parts):
     """A JPEG with parts in front of its other segments."""
     return JPEG[:2] + b"".join(parts) + JPEG[2:]
 
 
-def segment(marker: int, data: bytes) -> bytes:
+def segment(marker, data):
     return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def short(kind: bytes, size: int) -> tuple[str, bytes]:
+def short(kind, size):
     return f"{kind.decode()} of {size} bytes", png(chunk(kind, bytes(size)))
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -32,10 +31,10 @@ BOMB_COST = 200  # MiB over what the process has before
 
 
 @pytest.fixture(autouse=True)
-def alarm() -> Iterator[None]:
+def alarm():
     """Whatever blocks is ended, and named by its test."""
 
-    def ring(*_: object) -> None:
+    def ring(*_):
         raise TimeoutError(f"blocked for {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, ring)

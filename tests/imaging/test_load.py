@@ -21,12 +21,12 @@ RGB = np.array(photo())
 PNG = encode(photo(), "PNG")
 
 
-def png_file(folder: Path) -> Path:
+def png_file(folder):
     (folder / "föö bär.png").write_bytes(PNG)
     return folder / "föö bär.png"
 
 
-def _rotated(folder: Path) -> Image.Image:
+def _rotated(folder):
     turned = Image.fromarray(np.ascontiguousarray(np.rot90(RGB)))
     return Image.open(io.BytesIO(encode(turned, "PNG", exif=exif(6))))
 
@@ -34,10 +34,10 @@ def _rotated(folder: Path) -> Image.Image:
 class Dribble(io.RawIOBase):
     """A file object that gives a little at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.rest = PNG
 
-    def read(self, count: int = -1) -> bytes:
+    def read(self, count=-1):
         piece, self.rest = self.rest[:100], self.rest[100:]
         return piece
 
@@ -125,7 +125,7 @@ def test_a_file_that_was_read_already_is_read_again(position, buffered, tmp_path
 class Stream(io.BytesIO):
     """A file object that cannot be rewound, though it knows where it stands."""
 
-    def seek(self, *_: int) -> int:
+    def seek(self, *_):
         raise OSError("seek of a stream")
 
 
@@ -247,7 +247,7 @@ def test_a_small_part_is_decoded_again():
     assert (image := load_image(PNG, parts=True)).views == image.frames  # a photo has no parts
 
 
-def collages(count: int) -> bytes:
+def collages(count):
     """An animation of collages of four photos."""
     page = Image.new("RGB", (808, 608), "white")
     for number in range(4):

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import cv2
@@ -18,19 +18,19 @@ PHOTOS = [
 ROUNDS = 40
 
 
-def _stored(image: RGB, quality: int) -> RGB:
+def _stored(image, quality):
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def _drawn(rng: np.random.Generator, height: int, width: int) -> RGB:
+def _drawn(rng, height, width):
     photo = PHOTOS[int(rng.integers(len(PHOTOS)))]
     photo = photo[:, :: int(rng.choice([-1, 1]))]
     gain = rng.uniform(0.7, 1.1, 3)  # of another camera in another room
     return np.asarray((cv2.resize(photo, (width, height)) * gain).clip(0, 255), np.uint8)
 
 
-def _collage(rng: np.random.Generator, rows: int, columns: int) -> tuple[RGB, list[Box]]:
+def _collage(rng, rows, columns):
     """Compose photos with gutters of 0 to 3 % of a color; return where they are."""
     height, width = (int(v) for v in rng.integers(150, 300, 2))
     gap = int(rng.uniform(0, 0.03) * columns * width)
@@ -45,7 +45,7 @@ def _collage(rng: np.random.Generator, rows: int, columns: int) -> tuple[RGB, li
     return canvas, boxes
 
 
-def _on_page(rng: np.random.Generator, wide: float, high: float) -> tuple[RGB, list[Box]]:
+def _on_page(rng, wide, high):
     """Put a photo anywhere on a page of one color that is so many times as large."""
     canvas = np.full((round(high * 264), round(wide * 352), 3), rng.integers(0, 256, 3), np.uint8)
     y, x = (int(rng.integers(0, free + 1)) for free in (len(canvas) - 264, canvas.shape[1] - 352))
@@ -53,7 +53,7 @@ def _on_page(rng: np.random.Generator, wide: float, high: float) -> tuple[RGB, l
     return canvas, [(x, y, x + 352, y + 264)]
 
 
-def _insets(rng: np.random.Generator, n: int, side: float, frame: int) -> tuple[RGB, list[Box]]:
+def _insets(rng, n, side, frame):
     """Put photos of a share of the sides, in frames of a color, into quarters of another one."""
     canvas, boxes, color = _drawn(rng, 600, 800), [], rng.integers(0, 256, 3)
     high, wide = round(side * 600), round(side * 800)
@@ -66,7 +66,7 @@ def _insets(rng: np.random.Generator, n: int, side: float, frame: int) -> tuple[
     return canvas, boxes
 
 
-def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
+def _screenshot(rng):
     canvas = np.full((740, 352, 3), 250, np.uint8)
     canvas[:30] = rng.integers(0, 256, 3)
     top = int(rng.integers(80, 300))
@@ -76,7 +76,7 @@ def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
     return canvas, [(0, top, 352, top + 264)]
 
 
-def _sheet(rng: np.random.Generator, *, is_aslant: bool) -> tuple[RGB, list[Box]]:
+def _sheet(rng, *, is_aslant):
     """Photograph a page of text with a photo aslant on a dark table, or scan it nearly straight."""
     sheet = np.full((780, 704, 3), (246, 244, 238), np.uint8)
     x, y = int(rng.integers(60, 280)), int(rng.integers(60, 200))
@@ -96,7 +96,7 @@ def _sheet(rng: np.random.Generator, *, is_aslant: bool) -> tuple[RGB, list[Box]
     return np.asarray(image, np.uint8), [(left, top, left + wide, top + high)]
 
 
-def _is_found(box: Box, parts: Sequence[Box]) -> bool:
+def _is_found(box, parts):
     """Whether a part is nearly all of a photo, but perhaps for the photo's own plain margin."""
     area = (box[2] - box[0]) * (box[3] - box[1])
     for part in parts:

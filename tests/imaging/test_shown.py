@@ -7,14 +7,13 @@ change of the corpus: ``python -m tests.imaging.test_shown``.
 import base64
 import json
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recognizer.imaging import Frame, load_image
+from recognizer.imaging import load_image
 from recognizer.status import Reason, Status
 from tests.conftest import CHROMIUM
 from tests.imaging.corpus import ANIMATIONS, CASES, COMPOSED, DOUBTFUL, REFUSED, SHORT
@@ -35,7 +34,7 @@ IN_CHROMIUM = Path(__file__).with_name("in_chromium.js").read_text("utf-8")
 IN_CHROMIUM = IN_CHROMIUM.replace("GRID", str(GRID)).replace("PAGES", str([*PAGES]))
 
 
-def ask(browser: Any) -> dict[str, list[Any]]:
+def ask(browser):
     """Return what Chromium shows of each file: for each frame its size and a grid, on white."""
     page = browser.new_page()
     page.route("**", lambda route: route.fulfill(body="", content_type="text/html"))
@@ -51,12 +50,12 @@ def ask(browser: Any) -> dict[str, list[Any]]:
     return shown
 
 
-def grid(rgb: np.ndarray) -> np.ndarray:
+def grid(rgb):
     height, width = rgb.shape[:2]
     return rgb.reshape(GRID, height // GRID, GRID, width // GRID, 3).mean((1, 3)).ravel()
 
 
-def differs(frames: Sequence[Frame], wanted: str) -> float:
+def differs(frames, wanted):
     """The largest difference of any cell, of the frame that is most like it."""
     cells = np.frombuffer(bytes.fromhex(wanted), np.uint8).astype(float)
     return min(float(np.abs(grid(frame.rgb) - cells).max()) for frame in frames)
