@@ -1,9 +1,17 @@
-"""The examples that rank photos by similarity, and that print hashes for other matchers."""
+"""The examples for archives and tables with images, similar photos, and hashes for matchers."""
 
+import base64
+import json
+import os
+import shutil
+
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from examples.archives import items
 from examples.nearest import nearest
-from tests.conftest import encoded, picture, run_python, succeed
+from tests.conftest import encoded, picture, read_rows, run_python, succeed
 from tests.desk.outcomes import outcome, store
 from tests.docs.blocks import ROOT
 from tests.rows.rows import FAR, HASH, bare_row, digest, write_scan
@@ -30,3 +38,27 @@ def test_the_hashes_of_confirmed_images_are_printed(tmp_path):
     succeed("outcomes", "export", scan, tmp_path / "outcomes.jsonl")
     done = run_python(ROOT / "examples/pdq_hashes.py", tmp_path / "outcomes.jsonl")
     assert done.stdout.split() == [HASH]
+
+
+@pytest.mark.parametrize("form", ["zip", "gztar"])
+def test_images_in_archives_are_scanned(form, photo_folder, tiny_bundle, tmp_path):
+    path = shutil.make_archive(tmp_path / "a", form, photo_folder("red", "green"))
+    env = {**os.environ, "BUNDLE": str(tiny_bundle), "PYTHONPATH": str(ROOT)}
+    (cut := tmp_path / "cut.zip").write_bytes(b"no archive")
+    done = run_python(ROOT / "examples/archives.py", tmp_path / "scan.sqlite", path, cut, env=env)
+    rows = {row["source"].rpartition("/")[2]: row for row in read_rows(tmp_path / "scan.sqlite")}
+    assert rows.keys() == {"000_red.jpg", "001_green.jpg", "cut.zip"}, done.stderr
+    assert rows["000_red.jpg"]["decision"] == "priority"
+    assert rows["cut.zip"]["reason"] == "corrupt_container"
+
+
+def test_images_in_tables_have_the_other_columns(tmp_path):
+    text = base64.b64encode(b"red").decode()
+    cells = [text, f"data:image/jpeg;base64,{text}", "%%%", None]
+    (lines := tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"image": c}) for c in cells))
+    found = [(item.data, item.reason) for item in items(str(lines))]
+    assert found == [(b"red", None)] * 2 + [(None, "corrupt_container"), (None, "no_image")]
+    table = pa.table({"id": [7, 8], "image": [{"bytes": b"red"}] * 2})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    found = [(item.data, item.columns) for item in items(str(tmp_path / "t.parquet"))]
+    assert found == [(b"red", {"id": 7}), (b"red", {"id": 8})]
