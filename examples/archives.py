@@ -60,7 +60,7 @@ def items(path: str) -> Iterator[Item]:
             item = Item.at(f"{path}!/{name}", columns)
             try:
                 data = read()
-                yield replace(item, data=data, reason=None if data else Reason.NO_IMAGE)
+                yield replace(item, data=data, reason=Reason.NO_IMAGE if data is None else None)
             except Exception as error:
                 yield replace(item, reason=Reason.CORRUPT_CONTAINER, detail=repr(error))
     except Exception as error:  # a damaged file: what came before is scanned

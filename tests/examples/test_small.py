@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from examples.archives import items
 from examples.nearest import nearest
 from tests.conftest import encoded, picture, read_rows, run_python, succeed
 from tests.desk.outcomes import outcome, store
@@ -40,25 +39,22 @@ def test_the_hashes_of_confirmed_images_are_printed(tmp_path):
     assert done.stdout.split() == [HASH]
 
 
-@pytest.mark.parametrize("form", ["zip", "gztar"])
-def test_images_in_archives_are_scanned(form, photo_folder, tiny_bundle, tmp_path):
-    path = shutil.make_archive(tmp_path / "a", form, photo_folder("red", "green"))
-    env = {**os.environ, "BUNDLE": str(tiny_bundle), "PYTHONPATH": str(ROOT)}
-    (cut := tmp_path / "cut.zip").write_bytes(b"no archive")
-    done = run_python(ROOT / "examples/archives.py", tmp_path / "scan.sqlite", path, cut, env=env)
-    rows = {row["source"].rpartition("/")[2]: row for row in read_rows(tmp_path / "scan.sqlite")}
-    assert rows.keys() == {"000_red.jpg", "001_green.jpg", "cut.zip"}, done.stderr
-    assert rows["000_red.jpg"]["decision"] == "priority"
-    assert rows["cut.zip"]["reason"] == "corrupt_container"
-
-
-def test_images_in_tables_have_the_other_columns(tmp_path):
-    text = base64.b64encode(b"red").decode()
+def test_images_in_archives_and_tables_are_scanned(photo_folder, tiny_bundle, tmp_path):
+    text = base64.b64encode(encoded(picture("red"))).decode()
     cells = [text, f"data:image/jpeg;base64,{text}", "%%%", None]
     (lines := tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"image": c}) for c in cells))
-    found = [(item.data, item.reason) for item in items(str(lines))]
-    assert found == [(b"red", None)] * 2 + [(None, "corrupt_container"), (None, "no_image")]
-    table = pa.table({"id": [7, 8], "image": [{"bytes": b"red"}] * 2})
+    (cut := tmp_path / "cut.zip").write_bytes(b"no archive")
+    folder = photo_folder("red")
+    archives = [shutil.make_archive(tmp_path / "a", form, folder) for form in ("zip", "gztar")]
+    table = pa.table({"id": [7], "image": [{"bytes": encoded(picture("red"))}]})
     parquet.write_table(table, tmp_path / "t.parquet")
-    found = [(item.data, item.columns) for item in items(str(tmp_path / "t.parquet"))]
-    assert found == [(b"red", {"id": 7}), (b"red", {"id": 8})]
+    env = {**os.environ, "BUNDLE": str(tiny_bundle), "PYTHONPATH": str(ROOT)}
+    given = (*archives, lines, cut, tmp_path / "t.parquet")
+    done = run_python(ROOT / "examples/archives.py", tmp_path / "scan.sqlite", *given, env=env)
+    rows = {row["source"]: row for row in read_rows(tmp_path / "scan.sqlite")}
+    reasons = {name.removeprefix(f"{tmp_path}/"): row["reason"] for name, row in rows.items()}
+    scanned = ("a.zip!/000_red.jpg", "a.tar.gz!/./000_red.jpg", "t.jsonl!/1", "t.jsonl!/2")
+    failed = {"t.jsonl!/3": "corrupt_container", "cut.zip": "corrupt_container"}
+    missing = {"t.jsonl!/4": "no_image"}
+    assert reasons == dict.fromkeys((*scanned, "t.parquet!/1")) | failed | missing, done.stderr
+    assert rows[f"{tmp_path}/t.parquet!/1"]["item"] == {"id": 7}

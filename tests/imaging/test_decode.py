@@ -52,13 +52,13 @@ MAGICS = {
 }
 
 
-def decoded(data: bytes, min_side: int = 0) -> Array:
+def decoded(data, min_side=0):
     image = load_image(data, min_side=min_side)
     assert image.status is Status.OK, image.detail
     return image.frames[0].rgb
 
 
-def difference(one: Array, other: Array) -> float:
+def difference(one, other):
     assert one.shape == other.shape
     return float(np.abs(one.astype(float) - other.astype(float)).mean())
 
@@ -209,7 +209,7 @@ def test_the_last_scans_of_a_progressive_jpeg_are_seen():
     assert load_image(data).frames[0].rgb.std() > 70
 
 
-def heic(orientation: int) -> bytes:
+def heic(orientation):
     """Red above blue, 200 x 120, stored with an EXIF orientation."""
     top, bottom = (np.full((60, 200, 3), c, np.uint8) for c in ((200, 30, 30), (30, 30, 200)))
     buffer = io.BytesIO()
@@ -265,7 +265,7 @@ _VALID = {
 _FUZZ = settings(max_examples=400, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
 
 
-def check(data: bytes) -> None:
+def check(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = load_image(data, min_side=16, limits=Limits(max_pixels=1_000_000))
@@ -321,7 +321,7 @@ def test_pixels_of_a_png_that_are_not_together_are_not_scored(behind):
         assert load_image(data).status is status
 
 
-def without_second_frame(kind: str) -> bytes:
+def without_second_frame(kind):
     """An animation whose second frame is empty."""
     data = animation(kind, 3)
     if kind == "PNG":
