@@ -1,4 +1,4 @@
-"""One way into SQLite: whose file it is, its version, errors in words."""
+"""One way into SQLite: whose file it is, its version, migration by steps, errors in words."""
 
 import os
 import sqlite3
@@ -31,7 +31,8 @@ _SAFE = "what was written so far is safe, and the same command goes on"
 class FileKind:
     """A kind of SQLite file, by the application id that stands in its header; messages name it.
 
-    ``schema`` returns the script that makes the tables and views of ``version``.
+    ``schema`` returns the script that makes the tables and views of ``version``. Each of ``steps``
+    migrates the tables from a version to the next, the last of them to ``version``.
     """
 
     name: str = "a file of this program"
@@ -40,6 +41,7 @@ class FileKind:
     schema: Callable[[], str]
     error: type[RecognizerError]
     advice: str
+    steps: tuple[Callable[[sqlite3.Connection], object], ...] = ()
 
 
 def statements(script: str) -> Iterator[str]:
@@ -63,8 +65,8 @@ def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[
 class SqliteFile(Closes):
     """An open file of one :class:`FileKind`, whose error all methods raise.
 
-    It is only read unless ``write`` or ``create`` is set. ``place`` is where it lies until it is
-    moved to ``path``, which errors name.
+    It is only read unless ``write`` or ``create`` is set, which also migrate an older file.
+    ``place`` is where it lies until it is moved to ``path``, which errors name.
     """
 
     kind: FileKind
@@ -146,14 +148,18 @@ class SqliteFile(Closes):
             return
         if application != kind.application_id:
             raise kind.error(f"{self.path} is not {kind.name}; {kind.advice}")
-        if version != kind.version:
+        is_older = 0 < kind.version - version <= len(kind.steps)
+        if version != kind.version and not (is_older and self.is_writable):
             advice = "update this program" if version > kind.version else kind.advice
+            advice = "a command that writes to it migrates it" if is_older else advice
             raise kind.error(
                 f"{self.path} is of version {version}, this program reads version {kind.version}: "
                 f"{advice}"
             )
         if self.is_writable:
             self._prepare()
+        if is_older:
+            self._migrate()
 
     def _identity(self) -> tuple[int, int, int]:
         """Return the application id, the version, and the number of tables, views and indices."""
@@ -180,6 +186,20 @@ class SqliteFile(Closes):
                 database.execute(f"PRAGMA application_id = {self.kind.application_id}")
                 database.execute(f"PRAGMA user_version = {self.kind.version}")
         sync_folder(self.path.parent)
+
+    def _migrate(self) -> None:
+        """Run the steps that are missing, all or none, and make the views again."""
+        with self._transaction() as database:
+            missing = self.kind.version - self._identity()[1]  # another process may have been here
+            for step in self.kind.steps[len(self.kind.steps) - missing :]:
+                step(database)
+            views = "SELECT name FROM sqlite_schema WHERE type = 'view'"
+            for (name,) in database.execute(views).fetchall():
+                database.execute(f'DROP VIEW "{name}"')
+            for statement in statements(self.kind.schema()):
+                if "CREATE VIEW" in statement:
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {self.kind.version}")
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -20,6 +20,11 @@ CREATE VIEW large AS SELECT name FROM photo WHERE size > 1
 """
 
 
+def add_sizes(database):
+    database.execute("CREATE TABLE seller (name TEXT)")
+    database.execute("ALTER TABLE photo ADD COLUMN size INTEGER")
+
+
 class Photos(SqliteFile):
     kind: ClassVar[FileKind] = FileKind(
         name="a file of photos",
@@ -28,6 +33,7 @@ class Photos(SqliteFile):
         schema=lambda: SCHEMA,
         error=ScanFileError,
         advice="make another",
+        steps=(add_sizes,),
     )
 
 
@@ -52,9 +58,10 @@ def test_nothing_is_half_made(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("version", "words"), [(1, "version 1, .* 2: make another"), (3, "update this program")]
+    ("version", "words"),
+    [(0, "version 0, .* 2: make another"), (3, "update this program"), (1, "duplicate column")],
 )
-def test_other_versions_are_refused(tmp_path, version, words):
+def test_other_versions_are_refused_and_a_step_that_fails_changes_nothing(tmp_path, version, words):
     Photos(path := tmp_path / "a", create=True).close()
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
@@ -62,6 +69,21 @@ def test_other_versions_are_refused(tmp_path, version, words):
     with pytest.raises(ScanFileError, match=words):
         Photos(path, write=True)
     assert path.read_bytes() == before
+
+
+def test_an_older_file_is_migrated_when_it_is_written(tmp_path):
+    with closing(sqlite3.connect(path := tmp_path / "a")) as database:
+        database.executescript(
+            "CREATE TABLE photo (name TEXT); INSERT INTO photo VALUES ('a');"
+            "CREATE VIEW large AS SELECT 'b' AS name; CREATE VIEW old AS SELECT 1;"
+            "PRAGMA application_id = 7; PRAGMA user_version = 1"
+        )
+    with pytest.raises(ScanFileError, match="a command that writes to it migrates it"):
+        Photos(path)
+    with Photos(path, write=True) as file:
+        file.execute("UPDATE photo SET size = 2")
+        assert file.select("SELECT name FROM large") == [("a",)]
+    assert [(2,)] == [record for record in state_of(path) if "old" in record or len(record) == 1]
 
 
 def test_a_file_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
