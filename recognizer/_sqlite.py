@@ -188,17 +188,11 @@ class SqliteFile(Closes):
         sync_folder(self.path.parent)
 
     def _migrate(self) -> None:
-        """Run the steps that are missing, all or none, and make the views again."""
+        """Run the steps that are missing, all or none."""
         with self._transaction() as database:
             missing = self.kind.version - self._identity()[1]  # another process may have been here
             for step in self.kind.steps[len(self.kind.steps) - missing :]:
                 step(database)
-            views = "SELECT name FROM sqlite_schema WHERE type = 'view'"
-            for (name,) in database.execute(views).fetchall():
-                database.execute(f'DROP VIEW "{name}"')
-            for statement in statements(self.kind.schema()):
-                if "CREATE VIEW" in statement:
-                    database.execute(statement)
             database.execute(f"PRAGMA user_version = {self.kind.version}")
 
     @contextmanager

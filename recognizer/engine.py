@@ -1,4 +1,4 @@
-"""The engine: images in, predictions out, one pass of onnxruntime for each frame.
+"""The engine: images in, predictions out; each frame, part and copy for TTA is scored.
 
 It never imports torch, and one instance may be used by many threads at once.
 """

@@ -120,11 +120,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
         It raises as :meth:`predict`, and a UsageError for a label that the model does not have.
         """
+        future, sha256 = self._submit(image, Recognizer.explain, label)
         try:
-            explanation: Explanation = self._work(Recognizer.explain, self._plain(image), label)
+            explanation: Explanation = _unwrapped(future)
         except (DiedError, Refused) as error:
-            failed = Prediction(status=Status.FAILED, reason=error.reason, detail=str(error))
-            return Explanation(prediction=failed, label=label)
+            return Explanation(prediction=self._failed(error, sha256), label=label)
         return explanation
 
     def thumbnail(self, image: ImageSource, side: int, frame: int = 0) -> Thumbnail | None:
@@ -135,12 +135,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
         """
         jpeg: Thumbnail | None = None
         with suppress(DiedError, Refused):
-            jpeg = self._work(_thumbnail, self._plain(image), side, frame)
+            jpeg = _unwrapped(self._submit(image, _thumbnail, side, frame)[0])
         return jpeg
-
-    def _work(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function of the recognizer returns in a process."""
-        return _unwrapped(self._pool.submit((work, *arguments)))
 
     def _plain(self, image: ImageSource) -> ImageSource:
         """Return bytes or a path, which a process can be sent."""
@@ -150,7 +146,10 @@ class GuardedRecognizer(Closes, DecisionMaker):
             return read_bytes(image, self._limits)
         return bytes(image) if isinstance(image, bytearray | memoryview) else image
 
-    def _submit(self, image: ImageSource) -> tuple[Future[Any], str | None]:
+    def _submit(
+        self, image: ImageSource, work: Callable[..., Any] | None = None, *arguments: Any
+    ) -> tuple[Future[Any], str | None]:
+        """Have a process predict, or do other work; also return the digest of bytes."""
         try:
             image = self._plain(image)
         except Refused as refused:
@@ -158,21 +157,26 @@ class GuardedRecognizer(Closes, DecisionMaker):
             answered.set_exception(refused)
             return answered, None
         sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
-        return self._pool.submit((_predict, image, sha256)), sha256
+        request = (_predict, image, sha256) if work is None else (work, image, *arguments)
+        return self._pool.submit(request), sha256
 
     def _answer(self, future: Future[Any], sha256: str | None) -> Prediction:
         try:
             prediction: Prediction = _unwrapped(future)
         except (DiedError, Refused) as error:
-            who = "the process that worked on it " if isinstance(error, DiedError) else ""
-            detail = f"{who}{error}" or None
-            prediction = Prediction(status=Status.FAILED, reason=error.reason, detail=detail)
+            prediction = self._failed(error, sha256)
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
         with self._lock:
             self._answered.update(map(str, filter(None, (prediction.status, prediction.reason))))
-        digest = self.bundle.digest  # for appeals, also of an image that ended its process
-        return replace(prediction, sha256=prediction.sha256 or sha256, bundle_digest=digest)
+        return replace(prediction, sha256=prediction.sha256 or sha256)
+
+    def _failed(self, error: DiedError | Refused, sha256: str | None) -> Prediction:
+        who = "the process that worked on it " if isinstance(error, DiedError) else ""
+        found = Prediction(
+            status=Status.FAILED, reason=error.reason, detail=f"{who}{error}" or None
+        )
+        return replace(found, sha256=sha256, bundle_digest=self.bundle.digest)  # for appeals
 
 
 # --- in the processes -----------------------------------------------------------------------------

@@ -68,12 +68,14 @@ def test_one_red_frame_is_enough_and_is_named(kind, recognizer):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, BATCH_SIZE, 100])
-def test_a_batch_gives_what_single_calls_give(batch_size, recognizer):
+def test_a_batch_and_eight_threads_give_what_single_calls_give(batch_size, recognizer):
     images = mixed()
     together = list(recognizer.predict_many(images, batch_size=batch_size))
-    assert len(together) == len(images)
-    for image, prediction in zip(images, together, strict=True):
-        assert_same(prediction, recognizer.predict(image))
+    with ThreadPoolExecutor(8) as threads:
+        at_once = threads.map(recognizer.predict, images)
+    for image, prediction, other in zip(images, together, at_once, strict=True):
+        assert_same(prediction, alone := recognizer.predict(image))
+        assert_same(other, alone)
         assert prediction.sha256 == hashlib.sha256(image).hexdigest()
     assert [p.status for p in together].count(Status.FAILED) == 2
     assert together[9].status is Status.DEGRADED
@@ -93,14 +95,6 @@ def test_images_are_read_as_predictions_are_taken(recognizer):
     for count in (4, 4, 4, 4, 8):
         next(predictions)
         assert len(read) == count
-
-
-def test_eight_threads(recognizer):
-    images = mixed() * 4
-    alone = [recognizer.predict(image) for image in images]
-    with ThreadPoolExecutor(8) as threads:
-        for mine, theirs in zip(threads.map(recognizer.predict, images), alone, strict=True):
-            assert_same(mine, theirs)
 
 
 def test_the_embedding_is_that_of_the_frame_that_scored(recognizer):
@@ -356,18 +350,16 @@ def test_a_heat_map_is_on_the_scale_of_the_score(tmp_path, bundle):
     assert score < 0.1
 
 
-def drawn_heat(peak, threshold):
-    """Return what is left bright, and the line, of a heat-map with a hot place in a corner."""
-    heat = np.full((10, 10), 0.3 * peak, np.float32)
-    heat[:5, :5] = peak
-    shown = draw_heatmap(np.full((200, 400, 3), 200, np.uint8), heat, threshold)
-    return (shown == 200).all(axis=2), (shown == (255, 214, 0)).all(axis=2)
-
-
 def test_the_line_is_at_half_of_the_maximum_and_not_under_the_threshold():
-    bright, line = drawn_heat(0.9, 0.1)  # all of it is over the threshold
+    heat = np.full((10, 10), 0.3, np.float32)
+    heat[:5, :5] = 1  # a hot place in a corner
+    shown, low = (
+        draw_heatmap(np.full((200, 400, 3), 200, np.uint8), peak * heat, threshold)
+        for peak, threshold in ((0.9, 0.1), (0.5, 0.6))  # all of it is over the threshold, or none
+    )
+    bright, line = (shown == 200).all(axis=2), (shown == (255, 214, 0)).all(axis=2)
     assert bright[20:80, 20:160].all()
     assert not bright[120:].any()
     assert not bright[:, 240:].any()
     assert line[:, 160:240].any(axis=1)[20:80].all()  # between the hot place and the rest
-    assert not np.any(drawn_heat(0.5, 0.6))
+    assert not np.any((low == 200).all(axis=2) | (low == (255, 214, 0)).all(axis=2))

@@ -58,6 +58,9 @@ def test_photos_of_one_source_count_as_few_photos():
     student = norm.isf(0.0125) / t.isf(0.0125, 9)
     assert effective_photos(alike, sources) == pytest.approx(10 * student**2)
     assert effective_photos(apart, sources) == 100
+    for few, independent in (([50], 1), ([25, 25], 2), ([49, 1], 50**2 / 2402), ([5] * 6, 30)):
+        of = np.repeat([*"abcdef"[: len(few)]], few)  # of which all agree
+        assert effective_photos(of != "", of) == pytest.approx(independent)
     drawn = np.random.default_rng(0).random(600) < 0.3
     many = np.repeat(np.arange(60), 10).astype(str)
     assert effective_photos(drawn, many) > 450
@@ -93,15 +96,6 @@ def test_few_sources_never_say_more_than_as_many_photos(sizes, data):
     assert found.value == pytest.approx(alone.value)
     assert found.low <= alone.low + 1e-9
     assert found.high >= alone.high - 1e-9
-
-
-@pytest.mark.parametrize(
-    ("photos", "independent"), [([50], 1), ([25, 25], 2), ([49, 1], 50**2 / 2402), ([5] * 6, 30)]
-)
-def test_few_sources_that_agree_count_as_if_their_photos_were_the_same(photos, independent):
-    sources = np.repeat(np.arange(len(photos)).astype(str), photos)
-    found, alone = share_by_source(sources != "", sources), share(independent, independent)
-    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_precision_by_hand():

@@ -407,10 +407,10 @@ def _decode_frames(
         reason, detail = decoder_reason(error), words_of(error)
     if reason is None and len(frames) < count:
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(frames)} of {count} frames"
+    total: int | None = count
     if name == "tiff" and count > 1:
-        detail = "of several pages"
-        return _loaded(frames.values(), size, orientation, name, None, reason, detail, ms)
-    return _loaded(frames.values(), size, orientation, name, count, reason, detail, ms)
+        total, detail = None, "of several pages"
+    return _loaded(frames.values(), size, orientation, name, total, reason, detail, ms)
 
 
 def _rank(index: int, count: int, milliseconds: float) -> tuple[float, int]:

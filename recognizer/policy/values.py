@@ -168,8 +168,8 @@ class Policy:
                 f"{', '.join(EXAMPLES)}"
             )
         path = policy_path(policy)
+        values = read_toml(path, PolicyError)
         try:
-            values = read_toml(path, PolicyError)
             return parse_policy(values, path.stem, taxonomy or load_taxonomy())
         except (PolicyError, OverflowError, RecursionError) as error:
             raise PolicyError(f"{policy}: {toml_words(error)}") from error

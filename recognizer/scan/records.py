@@ -49,8 +49,8 @@ def read_records(file: BinaryIO, name: str, suffix: str) -> Iterator[Record]:
 
 
 def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
-    # A description may be long. The limit is one of the whole process; nothing else reads CSV.
-    csv.field_size_limit(MAX_LINE_BYTES)
+    # A description may be long. The whole process has one limit: it is raised, never lowered.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
     utf16 = file.peek(2)[:2] in {b"\xff\xfe", b"\xfe\xff"}
     # A path need not be valid text: its bytes are kept.
     errors, encoding = ("replace", "utf-16") if utf16 else ("surrogateescape", "utf-8-sig")

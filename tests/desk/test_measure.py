@@ -156,7 +156,6 @@ def test_open_leads_are_no_misses():
 
 
 RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v8"
-C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +188,6 @@ def test_the_policy_decides_as_chosen(bundle, cases):
     assert (policy.ignore, policy.rules) == (base.ignore, {})
     # Not every lead has priority: that would be no order at all.
     assert policy.default.review != policy.default.priority or choice.chosen == 0
-
-
-Image = tuple[float, Judgement | None, float | None]
 
 
 def said_of(bundle, images):

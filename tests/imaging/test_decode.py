@@ -5,7 +5,6 @@ import warnings
 import zlib
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pillow_heif
 import pytest
@@ -120,20 +119,6 @@ def test_reducing_does_not_bleed_what_is_transparent():
 def test_colors(data, color, tolerance):
     rgb = decoded(data())  # type: ignore[operator]
     assert np.abs(rgb[8, 8].astype(int) - color).max() <= tolerance
-
-
-@pytest.mark.parametrize("size", [(640, 480), (481, 777), (1000, 301)])
-@pytest.mark.parametrize("name", ["JPEG", "PNG"])
-def test_reduced_pictures(name, size):
-    """At least as large as asked for, and close to the antialiased resize of the whole."""
-    side = 64
-    whole = encode(photo(*size), name, quality=95)
-    rgb = decoded(whole, side)
-    assert side <= min(rgb.shape[:2]) <= min(size)
-    assert max(rgb.shape[:2]) < max(size)
-    reference = Image.fromarray(decoded(whole)).resize((side, side), Image.Resampling.BILINEAR)
-    mine = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_LINEAR)
-    assert difference(mine, np.asarray(reference)) < 3.0
 
 
 ANIMATED = ["GIF", "WEBP", "PNG", "AVIF"]

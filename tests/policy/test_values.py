@@ -75,9 +75,6 @@ def test_what_is_written_is_read_again(policy, tmp_path):
     assert Policy.load(tmp_path / "p.toml") == policy
 
 
-LEVELS = st.sampled_from([Rate(0.05), Rate(0.01), Probability(0.2), Probability(0.9)])
-
-
 BROKEN = [
     # What is written, and what the message must say of it.
     ("review_rate =", "is not TOML: "),
@@ -112,7 +109,8 @@ BROKEN = [
 def test_a_broken_profile_is_a_policy_error(text, words, tmp_path):
     with pytest.raises(PolicyError) as caught:
         loaded(tmp_path, text)
-    assert all(part in str(caught.value) for part in (words, "strict.toml"))
+    assert words in str(caught.value)
+    assert str(caught.value).count("strict.toml") == 1
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=5)
@@ -171,16 +169,11 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path):
             Policy.load(place)
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: Rate(0.02), "^0.02: a false-positive rate is one of 0.05"),
-        (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
-    ],
-)
-def test_rules_of_other_types_are_refused(make, words):
-    with pytest.raises(PolicyError, match=words):
-        make()
+def test_rules_of_other_types_are_refused():
+    with pytest.raises(PolicyError, match=r"^0\.02: a false-positive rate is one of 0.05"):
+        Rate(0.02)
+    with pytest.raises(PolicyError, match=r"review = 0.01: give a Rate\(...\) or a Probability"):
+        Rule(review=0.01)
 
 
 CHANGES = [

@@ -1,6 +1,7 @@
 """A new policy on the scores of a scan, as a scan with it; and the policy that a file keeps."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,32 +60,14 @@ POLICIES = [
 MATCH = known_match(distance=COPY_DISTANCE)
 SCORES = st.sampled_from([0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.501, 0.9, 0.95])
 ITEMS = st.sampled_from([None, {"id": 1, "title": "Ivory"}, {"reports": 2}, {"title": "\udcff"}])
+KNOWN = st.sampled_from([None, (), (MATCH,)])
+DAMAGED = {"status": Status.DEGRADED, "reason": Reason.TRUNCATED, "decision": Decision.UNSCORED}
+REASONS = st.sampled_from([Reason.NOT_FOUND, Reason.UNSUPPORTED_FORMAT, Reason.NO_IMAGE])
 ROWS = st.lists(
     st.one_of(
-        st.builds(
-            scored_row,
-            st.sampled_from("abcde"),
-            SCORES,
-            SCORES,
-            item=ITEMS,
-            known=st.sampled_from([None, (), (MATCH,)]),
-        ),
-        st.builds(
-            lambda source, score: scored_row(
-                source,
-                score,
-                status=Status.DEGRADED,
-                reason=Reason.TRUNCATED,
-                decision=Decision.UNSCORED,
-            ),
-            st.sampled_from("abcde"),
-            SCORES,
-        ),
-        st.builds(
-            lambda source, reason: bare_row(source, 0.0, "unscored", reason=reason),
-            st.sampled_from("fgh"),
-            st.sampled_from([Reason.NOT_FOUND, Reason.UNSUPPORTED_FORMAT, Reason.NO_IMAGE]),
-        ),
+        st.builds(scored_row, st.sampled_from("abcde"), SCORES, SCORES, item=ITEMS, known=KNOWN),
+        st.builds(partial(scored_row, **DAMAGED), st.sampled_from("abcde"), SCORES),
+        st.builds(bare_row, st.sampled_from("fg"), st.just(0), st.just("unscored"), reason=REASONS),
     ),
     max_size=10,
 )

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
@@ -112,22 +111,6 @@ def test_parts_are_lowered_until_they_add_few_false_leads(trained, monkeypatch):
     exactly = {**draft.any_product_thresholds, 0.01: before}
     at_it = replace(draft, any_product_thresholds=exactly)
     assert module._shift_of_parts(at_it, trained, held) == pytest.approx(shift - 0.1)
-
-
-class _Sized(nn.Module):
-    """A network that uses the number of images."""
-
-    def forward(self, images):
-        x = images.float().reshape(images.shape[0], 2, -1)
-        return x.mean(2), x[..., None], x.sum(2)
-
-
-def test_a_file_takes_any_number_of_images(tmp_path):
-    export_fp32(_Sized(), 4, path := tmp_path / "sized.onnx")
-    images = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
-    expected = log_odds_of(_Sized()(torch.from_numpy(images))[0]).numpy()
-    for count in (1, 3, 7):
-        np.testing.assert_allclose(run_file(path, images[:count]), expected[:count], rtol=1e-5)
 
 
 def test_nothing_untested_is_released(trained, tmp_path):
