@@ -152,10 +152,8 @@ class SqliteFile(Closes):
         if version != kind.version and not (is_older and self.is_writable):
             advice = "update this program" if version > kind.version else kind.advice
             advice = "a command that writes to it migrates it" if is_older else advice
-            raise kind.error(
-                f"{self.path} is of version {version}, this program reads version {kind.version}: "
-                f"{advice}"
-            )
+            words = f"is of version {version}, this program reads version {kind.version}"
+            raise kind.error(f"{self.path} {words}: {advice}")
         if self.is_writable:
             self._prepare()
         if is_older:

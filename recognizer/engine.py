@@ -36,7 +36,6 @@ from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
 BATCH_SIZE = 8  # images that are read ahead
-
 GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave idle
 
 # Transforms of test-time augmentation (TTA), as quarter turns and degrees of hue. The scores of a

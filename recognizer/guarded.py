@@ -173,9 +173,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
     def _failed(self, error: DiedError | Refused, sha256: str | None) -> Prediction:
         who = "the process that worked on it " if isinstance(error, DiedError) else ""
-        found = Prediction(
-            status=Status.FAILED, reason=error.reason, detail=f"{who}{error}" or None
-        )
+        detail = f"{who}{error}" or None
+        found = Prediction(status=Status.FAILED, reason=error.reason, detail=detail)
         return replace(found, sha256=sha256, bundle_digest=self.bundle.digest)  # for appeals
 
 

@@ -12,7 +12,6 @@ import recognizer
 from tests import budget
 
 ROOT = Path(__file__).parents[1]
-SAMPLES = ROOT / "datasets" / "samples"
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"}
 
 

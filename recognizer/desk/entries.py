@@ -18,8 +18,7 @@ from recognizer.desk.outcomes import HAS_LEAD
 from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
-from recognizer.rows.copies import group_copies
-from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.listings import QUEUE_ORDER, group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

@@ -158,9 +158,8 @@ class Policy:
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
         """Read a policy from TOML; docs/policy.md shows its keys.
 
-        It is the path of a file, or the name of a policy of this package (:data:`EXAMPLES`).
-        The taxonomy is by default that of the package. A file that cannot be read or
-        breaks a rule is a PolicyError.
+        It is the path of a file, or a name (:data:`EXAMPLES`). The taxonomy is by default that of
+        the package. A file that cannot be read or breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
             raise UsageError(

@@ -1,10 +1,10 @@
-from recognizer.rows.copies import group_copies as group_copies
 from recognizer.rows.deciding import DecisionDiff as DecisionDiff
 from recognizer.rows.deciding import decide_again as decide_again
 from recognizer.rows.export import write_listings as write_listings
 from recognizer.rows.export import write_rows as write_rows
 from recognizer.rows.images import NewRow as NewRow
 from recognizer.rows.listings import Listing as Listing
+from recognizer.rows.listings import group_copies as group_copies
 from recognizer.rows.listings import load_known as load_known
 from recognizer.rows.listings import read_listings as read_listings
 from recognizer.rows.merging import Merged as Merged

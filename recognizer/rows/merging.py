@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from recognizer._files import parquet_library, replacing
 from recognizer._sqlite import columns_of, statements
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.rows.copies import group_copies
 from recognizer.rows.images import NewRow, put_rows
+from recognizer.rows.listings import group_copies
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import REFERENCES, Ranking
 from recognizer.rows.row import Row

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
-from recognizer.rows.copies import group_copies
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
+from recognizer.rows.listings import group_copies
 from recognizer.rows.records import to_json
 from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.writer import Previous, ScanWriter
@@ -41,10 +41,9 @@ def scan(
     """Scan images, and write a row for each that has none yet that still holds.
 
     If :func:`~recognizer.scan.expand` was given ``skipped``, images that are no longer in the
-    folders and tables that it read whole leave the queue. Items are read as workers become free,
-    and rows are written in the order in which they are done.
-    Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
-    == "__main__":``. An interrupt passes through after the workers have been stopped.
+    folders and tables that it read whole leave the queue. Items are read as workers become free;
+    rows are written in the order in which they are done. Workers are new (spawned) processes: a
+    script needs the usual ``if __name__ == "__main__":``. An interrupt passes once they stopped.
     """
     options, rate = options or ScanOptions(), file.setting("audit_rate")
     if options.audit is None and rate:  # as before

@@ -34,7 +34,6 @@ from tests.imaging.corpus import frames as animation_of
 from tests.imaging.corpus import scene
 from tests.pictures import encoded, frames
 
-Array = np.ndarray
 MAGICS = {
     "jpeg": b"\xff\xd8\xff",
     "png": b"\x89PNG\r\n\x1a\n",

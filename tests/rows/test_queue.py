@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
+from recognizer.imaging.near_copies import near_copies
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Decision, Policy
 from recognizer.rows import (
@@ -212,20 +213,17 @@ TestWrites.settings = settings(max_examples=15, stateful_step_count=12)
 
 
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(tmp_path, monkeypatch):
-    from recognizer.rows import copies  # noqa: PLC0415
-
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
-    near_copies = copies.near_copies
 
     def meanwhile(*args):
-        monkeypatch.setattr(copies, "near_copies", near_copies)
+        monkeypatch.setattr("recognizer.rows.listings.near_copies", near_copies)
         with ScanWriter(path, Ranking()) as scan:  # which nobody holds up
             scan.append([NewRow(row=bare_row("c", 0.9, "review", phash=HASH))])
         return near_copies(*args)
 
     with ScanFile(path, write=True) as file:
         file.set_setting("grouped", "0")
-        monkeypatch.setattr(copies, "near_copies", meanwhile)
+        monkeypatch.setattr("recognizer.rows.listings.near_copies", meanwhile)
         for folded in (2, 3, 3):
             group_copies(file)
             assert file.select("SELECT count(copies) FROM entry") == [(folded,)]

@@ -39,11 +39,6 @@ def photos(tmp_path, monkeypatch):
     return folder
 
 
-def scan_again(path, bundle, items, **options):
-    summary = scan_into(path, items, bundle, **options)
-    return summary.scanned, summary.skipped
-
-
 def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(photos, tiny_bundle, tmp_path):
     path, items = tmp_path / "scan.sqlite", [Item.at("green.jpg"), Item.at("blue.jpg")]
 
