@@ -20,8 +20,6 @@ def commands():
 
 
 COMMANDS = dict(commands())
-
-
 HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "simplejpeg", "msgspec", "sqlite3", "jinja2", "rich")
 
 

@@ -158,9 +158,8 @@ def test_the_frames_shown_longest_are_looked_at(durations, hidden, name):
 
 def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes():
     image = load_image(animation("GIF", 20), limits=Limits(max_pixels=4 * 48 * 32))
-    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert (image.reason, image.frame_count) == (Reason.FRAMES_SKIPPED, 20)
     assert [frame.index for frame in image.frames] == [0, 1, 2, 3]
-    assert image.frame_count == 20
 
 
 def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(monkeypatch):

@@ -18,7 +18,6 @@ def key_of(item):
 def test_shards_are_disjoint_and_complete_whatever_the_order(everything, count, random):
     shards = [Shard(number, count) for number in range(1, count + 1)]
     parts = [list(shard.of(everything)) for shard in shards]
-    # Complete, and disjoint: each item of the input is in one part, as often as it was given.
     keys = [{key_of(item) for item in part} for part in parts]
     given = sorted(map(key_of, everything))
     assert sorted(key_of(item) for part in parts for item in part) == given

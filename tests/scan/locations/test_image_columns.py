@@ -66,7 +66,5 @@ def test_the_chosen_columns(names, expected):
     ],
 )
 def test_the_images_of_a_cell(cell, images):
-    if images is None:
-        assert [*images_of_cell(cell)] == re.split(r"[ ,|]+(?=\w+://)", cell)
-    else:
-        assert [*images_of_cell(cell)] == images
+    expected = re.split(r"[ ,|]+(?=\w+://)", cell) if images is None else images
+    assert [*images_of_cell(cell)] == expected
