@@ -62,7 +62,7 @@ class Explanation:
     """Where the score of a label comes from; all but the prediction is empty where it failed.
 
     ``heatmap``, float32 (h, w), is the local score of the label, 0 to 1, on the grid of the
-    model's last features, or a finer one where a part of the image was seen, over the whole upright
+    model's last features, or a finer grid where a part was seen, over the whole upright
     image. ``regions`` are boxes around what stands out, highest first. ``rgb``, uint8 (height,
     width, 3), is the upright frame, perhaps reduced, on which the heat-map can be drawn.
     """

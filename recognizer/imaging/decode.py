@@ -34,7 +34,7 @@ from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
 from recognizer.imaging.pixels import (
     WIDE_MODES,
     averaged,
-    check_bytes,
+    check_decoded,
     check_memory,
     check_range,
     check_size,
@@ -210,7 +210,7 @@ def _decode(
     if canvas:
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
-            check_bytes(canvas[0] * canvas[1] * _COPIED_BYTES, canvas, "of a WebP", limits)
+            check_decoded(canvas[0] * canvas[1] * _COPIED_BYTES, canvas, "of a WebP", limits)
     with _refusing(data, name):
         image = open_image(data, name)
         check_size(image.size, limits)
@@ -220,7 +220,7 @@ def _decode(
         orientation, profile = metadata or (orientation_of(_exif_of(image)), _profile_of(image))
         conversion, flaw = _conversion(profile)
         if conversion and conversion.is_bent:
-            check_bytes(math.prod(image.size) * _COPIED_BYTES, image.size, "in colors", limits)
+            check_decoded(math.prod(image.size) * _COPIED_BYTES, image.size, "in colors", limits)
             if is_wide:  # Pillow keeps the upper half of the bits
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
         kind = "progressive JPEG" if scans > 1 else image.info.get("compression", name)
@@ -323,7 +323,7 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
         a_pixel += outline.components * _COEFFICIENT_BYTES
     if conversion and conversion.is_bent:  # and reduced in the end
         a_pixel, is_reduced = max(a_pixel, _COPIED_BYTES), False
-    check_bytes(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
+    check_decoded(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
     kind = "progressive JPEG" if outline.scans > 1 else "jpeg"
     bytes_ns, pixel_ns = time_of_decoding(kind, len(data), conversion, outline.scans)
     ms = check_time(bytes_ns + width * height * pixel_ns, (width, height), limits)

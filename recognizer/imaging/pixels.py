@@ -71,10 +71,10 @@ def check_memory(
         a_pixel += sum(-(-bits // 8) for bits in tags.get(_BITS, (1,)))
         if _TILE_WIDTH in tags:
             raise Refused(Reason.UNSUPPORTED_FORMAT, "a TIFF in tiles")
-    check_bytes(canvas[0] * canvas[1] * a_pixel, canvas, f"of mode {mode}", limits)
+    check_decoded(canvas[0] * canvas[1] * a_pixel, canvas, f"of mode {mode}", limits)
 
 
-def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+def check_decoded(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
     """Raise a Refused if decoding an image takes more bytes than it may."""
     if needed > limits.max_decoded:
         raise Refused(

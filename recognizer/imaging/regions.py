@@ -28,7 +28,7 @@ _SMALLEST = 72  # cells: in less, too few say whether there is a line
 # so many; or fewer where there is hardly any beside it.
 _BLUNT, _STEP, _CLEAN = 0.85, 16, 8
 _SPAN = 0.75  # share of an image that a line across it shows on
-_AGAIN = 0.72  # the same where one was found: then more are likely
+_AGAIN = 0.72  # the same where a line was found: then more are likely
 _INNER, _WEAKEST = 0.82, 0.5  # the same of the sides of a picture within another: mean, and each
 _RUN = 0.135  # of an image, that a line within it shows on without a gap
 _FLAT = 10  # levels between which a margin lies; a page, from its color
@@ -36,7 +36,7 @@ _MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 20  # of the image, that a part has
 _FRAMED = 0.3  # share of an image that its margins leave, below which they are a frame
 _STRIP = 3  # times as long as wide, from which an image is looked at in squares
 _SLIMMEST, _NEARLY = 4, 0.8  # sides of a part, and share of an image: more is not looked at again
-_SAMPLED = 5  # of the cells along a line, one in so many is looked at
+_SAMPLED = 5  # every fifth cell along a line is looked at
 _MAX_LINES, _MAX_SIDES = 6, 14  # across an image, and within, in one direction; the longest ones
 _EDGE = 8  # cells over which the noise of JPEG reaches
 _AROUND = 0.6  # share of the edge of an image that shows the page

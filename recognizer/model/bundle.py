@@ -127,7 +127,7 @@ class Bundle:
 
     @property
     def reference(self) -> ModelReference:
-        """The reference by which rows and other bundles name this one."""
+        """The reference by which rows and other bundles name this bundle."""
         return ModelReference(name=self.name, version=self.version, digest=self.digest)
 
     @cached_property
@@ -274,11 +274,11 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     """Return the bundles among which rows find theirs: those given, then the package's.
 
-    Of these it has those that this version reads, the default one first.
+    Of these it has those that this version reads, the default first.
     """
     bundles, carried = [*map(load_bundle, given or ())], carried_bundles()
     for title in sorted(carried, key=lambda title: (title != DEFAULT_BUNDLE, title)):
-        with suppress(BundleSchemaError):  # an old one does not get in the way of the others
+        with suppress(BundleSchemaError):  # an old bundle does not get in the way
             bundles.append(load_bundle(carried[title]))
     return bundles
 

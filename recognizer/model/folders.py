@@ -1,4 +1,4 @@
-"""Where bundles lie, how their files are read, and where a new one may be put."""
+"""Where bundles lie, how their files are read, and where a new bundle may be put."""
 
 import hashlib
 import os

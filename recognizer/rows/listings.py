@@ -107,7 +107,7 @@ class Listing:
 
 
 def read_listings(file: ScanFile) -> Iterator[Listing]:
-    """Yield listings, and images without one, in the order of the queue and folded as there."""
+    """Yield listings, and images without a listing, in the order of the queue, folded as there."""
     actions = file.actions()
     copies = "FROM entry WHERE copies = (SELECT copies FROM entry WHERE unit = ranked.unit)"
     names = ("product", "score", "also_in_listings", "also_in_sellers", "copy_of")

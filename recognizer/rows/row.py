@@ -176,7 +176,7 @@ class AuditSample:
             raise UsageError(f"audit rate = {self.rate}: over 0, and at most 1")
 
     def drawn(self, row: Row) -> Row:
-        """Return a row with the probability with which it was drawn, or without one."""
+        """Return a row with the probability of its draw if it was drawn."""
         drawn = None
         if row.decision is Decision.CLEAR and row.sha256 is not None and row.scores:
             score = max((row.scores.get(name, 0.0) for name in self.products), default=0.0)

@@ -154,7 +154,7 @@ class ScanFile(SqliteFile):
                     self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
 
     def name_of(self, row: Row) -> str:
-        """Return the identity of the listing of a row, or of an image without one."""
+        """Return the identity of the listing of a row, or of an image without a listing."""
         return as_name(listing_of(row.item, self.listing_column) or row.source)
 
     def __len__(self) -> int:
