@@ -32,6 +32,7 @@ class Role(StrEnum):
 
 
 _NAMES = tomllib.loads((resources.files("recognizer") / "columns.toml").read_text("utf-8"))
+_UNSURE = _NAMES.pop("image")
 NAMES: Mapping[Role, tuple[str, ...]] = {Role(role): tuple(_NAMES[role]) for role in _NAMES}
 """The names by which a column is found, the surest first."""
 
@@ -229,36 +230,22 @@ _WHICH = (
     r"original|\d"
 )
 _IMAGE_NAME = re.compile(  # of a column, as normal_name has it, without the underscores
-    rf"(?:{_WHICH})*(?:image|photo|picture|pic|img)s?"
+    rf"(?:{_WHICH})*(?:image|photo|picture|pic|img|foto|bild|imagen|imagem)(?:s|er|es)?"
     rf"(?:{_WHICH}|(?:path|url|uri|file|filename|link|src|list)s?)*"
-    r"|(?:图片|图片链接|主图|副图)\d{0,3}"
+    r"|(?:media|gallery|hero|cover)(?:url|uri|link|src)s?|(?:图片|图片链接|主图|副图)\d{0,3}"
 )
-_MAIN = re.compile("main|primary|cover|主图")
-_UNSURE = (
-    *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
-    *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),
-    *("url", "urls", "uri", "uris", "src"),  # often the page of the listing
-)
-"""Names that may mean something else than images, the surest first."""
 
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all columns that are named like images, main ones first and numbered ones in order.
+    """Return all columns that are named like images, in their order.
 
     Without any, it is a column whose name may mean images, the surest.
 
     >>> image_columns(("additional_image_link", "image_link", "image_width", "link"))
     ('additional_image_link', 'image_link')
     """
-    found = []
-    for place, name in enumerate(names):
-        plain = normal_name(name).replace("_", "")
-        if _IMAGE_NAME.fullmatch(plain):
-            number = re.search(r"\d+", plain)
-            found.append(
-                (not _MAIN.search(plain), int(number[0][:9]) if number else 0, place, name)
-            )
     by_name = {normal_name(name): name for name in reversed(names)}
     unsure = [by_name[name] for name in _UNSURE if name in by_name][:1]
-    return tuple(name for *_, name in sorted(found)) or tuple(unsure)
+    plain = {name: normal_name(name).replace("_", "") for name in names}
+    return tuple(name for name in names if _IMAGE_NAME.fullmatch(plain[name])) or tuple(unsure)

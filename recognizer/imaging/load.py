@@ -33,20 +33,18 @@ its start, as Pillow does; one that cannot be rewound, from where it stands. Arr
 PREPROCESSING_VERSION = 2
 """Raised whenever the same bytes would give other model inputs than before.
 
-Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (a box filter by
-a whole factor; of a JPEG, decoded whole, by 2, 4 or 8) that keeps the short side at or above
-:data:`DETAIL_SIDE` or the model's input, whichever is smaller; then the whole image is averaged by
-area down to that, and enlarged to a square where the input is larger. Every pixel counts, so that
-none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX
-Security 2020). Nothing is cropped away: in a listing photo the product is often at the edge.
+Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (by a whole
+factor; of a JPEG by 2, 4 or 8) that keeps the short side at or above :data:`DETAIL_SIDE` or the
+model's input, whichever is smaller; then averaged by area down to that, and enlarged to a square
+where the input is larger. Every pixel counts, so that none can be hidden between those that are
+read (Quiring et al., "Adversarial Preprocessing", USENIX Security 2020).
 """
 
-VIEWING_VERSION = 2
-"""Raised whenever other pictures of the same bytes are scored: frames, parts, formats; 0 in 0.3."""
+VIEWING_VERSION = 3
+"""Raised whenever of the same bytes other pictures are scored or their status is another."""
 
 DETAIL_SIDE = 264
-"""Short side, in pixels, of the photos that models are trained with: detail beyond it would be new
-to them."""
+"""Short side, in pixels, of the photos that models are trained with."""
 
 _FULL_SIZE = 1 << 30
 

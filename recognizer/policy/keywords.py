@@ -15,12 +15,12 @@ MAX_KEYWORD_LENGTH = 200  # characters of one keyword
 
 MAX_TEXT = 20_000  # characters of a title or description that are searched
 
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"[\s\u2800]+")  # as is the empty Braille pattern
 # Characters that are not seen, with which a seller may split a word: control characters that are no
 # blanks, Unicode's Default_Ignorable_Code_Point, and the null notehead. Others are of category Cf.
 _UNSEEN = re.compile(
     "[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\ufffc"
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
@@ -98,10 +98,17 @@ def _has_word(text: str, word: str) -> bool:
 
 
 def normalize(text: str) -> str:
-    """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen."""
+    """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen.
+
+    Marks behind ASCII letters are dropped: e and é are the same. Other scripts need theirs.
+    """
     text = _UNSEEN.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
-        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+        kept = [""]
+        for c in _UNSEEN.sub("", unicodedata.normalize("NFKD", text)):
+            is_mark = unicodedata.category(c)[0] == "M" and kept[-1].isascii()
+            if not is_mark and unicodedata.category(c) != "Cf":
+                kept.append(c)
+        text = unicodedata.normalize("NFKC", "".join(kept))
     return _BLANKS.sub(" ", text.casefold()).strip()

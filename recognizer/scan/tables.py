@@ -36,7 +36,10 @@ _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _MAX_FIRST = 1000  # rows of JSON that are read to find a column of images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 _NAMES = re.compile(r"[^\s\"'<>()|,;?#]+")  # in any text, as a description in HTML
-_BEFORE_URL = re.compile(r"[\s|;,]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
+_BEFORE_URL = re.compile(r"[\s|;,，、；'\"]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)  # noqa: RUF001
+# Between names, the finest first: those of lists in Python, NumPy and PostgreSQL, blanks, commas.
+_SEPARATORS = (r"[\s|;,，、；'\"\[\](){}]+", r"\s*[\n|;,，、；]+\s*")  # noqa: RUF001
+_EDGES = "\n\r\t |;,'\"[](){}"
 _INSIDE = "an image inside the table: write it to a file first"
 
 
@@ -243,17 +246,16 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
     if isinstance(cell, str) and cell.lstrip().startswith(("[", "{")):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json_value(cell)
-    if isinstance(cell, str):
-        cell = _parts(cell)
-    images = cell if isinstance(cell, list | tuple) else [cell]
-    return [image for image in images if image not in (None, "", b"")]
+    cells = cell if isinstance(cell, list | tuple) else [cell]
+    parts = (_parts(cell) if isinstance(cell, str) else [cell] for cell in cells)
+    return [image for image in chain.from_iterable(parts) if image not in (None, "", b"")]
 
 
 def _parts(text: str) -> list[str]:
-    if URL.match(text):  # which may have any of the separators in it
-        return _BEFORE_URL.split(text.strip("\n|;, "))
-    for separator in "\n|;,":
-        parts = [part for part in map(str.strip, text.split(separator)) if part]
-        if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
+    if URL.match(inner := text.strip(_EDGES)):  # which may have any of the separators in it
+        return _BEFORE_URL.split(inner)
+    for separator in _SEPARATORS:
+        parts = [part for part in re.split(separator, text) if part]
+        if parts and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]

@@ -30,17 +30,20 @@ def found(keywords, title):
     ("word", "title", "is_word", "is_anywhere"),
     [
         ("ivory", "Old IVORY box", True, True),
-        ("ivory", "ivory-colored", True, True),
         ("ivory", "box_ivory", True, True),  # as in hashtags and file names
         ("ivory", "ivoryton", False, True),
         ("ivory", "ivory2", False, True),
         ("ivory", "ivoryton, real ivory", True, True),
         ("rhino horn", "RHINO\n\t horn", True, True),
         ("Straße", "STRASSE", True, True),
-        ("ivory", "ｉｖｏｒｙ", True, True),  # noqa: RUF001 - full width
         ("ivory", "iv\u200bo\u00adr\ufe0fy", True, True),  # what is not seen splits no word
         ("corne de rhinocéros", "Corne de rhinoce\u0301ros", True, True),
-        ("ivory", "ivory\u0301", False, False),  # another letter
+        *[("ivory", f"iv{m}ory{m}{m} box", True, True) for m in "\u0301\u0336\u20d2\u20dd\u05b4"],
+        ("ivory", "𝓲𝓿𝓸𝓻𝔂 ｉvöry\ufffc", True, True),  # noqa: RUF001
+        ("rhino horn", "rhino\u2800horn", True, True),
+        ("งาช้าง", "ขาย งาช้าง", True, True),
+        ("งา", "งาช้าง", False, True),
+        ("שֶׁנְהָב", "שֶׁנְהָב ישן", True, True),
         ("слоновая кость", "Слоновая  Кость", True, True),
         ("हाथी", "हाथीदाँत", False, True),
         ("象牙", "老象牙手串", False, True),  # no blanks between words: a substring it should be
