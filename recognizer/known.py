@@ -4,6 +4,7 @@ They are outcomes of reviews with the perceptual hashes of their images. They li
 each process of a scan.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,10 +23,7 @@ _MAX_MATCHES = 20  # of one image that are reported, the nearest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownItem:
-    """A confirmed outcome on an image.
-
-    ``phash`` is the image's perceptual hash, ``outcome`` the id of the outcome.
-    """
+    """A confirmed outcome (the id) on an image (the perceptual hash)."""
 
     phash: str
     outcome: str
@@ -76,7 +74,8 @@ def read_outcomes(path: Path) -> Iterator[KnownItem]:
 
     Images without a perceptual hash are left out: unreadable and blank images would match others.
     """
-    lines = sorted(_lines(path), key=lambda line: line.time)
+    soon = time.time() + 86_400  # as in the view `standing`, a clock that is further ahead is wrong
+    lines = sorted(_lines(path), key=lambda line: (at := line.time.timestamp()) * (at <= soon))
     withdrawn = {line.withdraws for line in lines}
     latest = {
         line.sha256: line

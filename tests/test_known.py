@@ -48,6 +48,7 @@ def line(number, judgement="confirmed", **more):
         ([line(1, "rejected")], []),
         ([line(1), line(2, "rejected")], []),
         ([line(2), line(1, "rejected")], [2]),  # by time, not by the order of the lines
+        ([line(1), line(2, "rejected", time="2999-01-01T00:00:00Z")], [1]),  # by a wrong clock
         ([line(1), line(2, withdraws=f"{1:032}", occasion="withdrawal")], []),
         ([line(1), line(3, "rejected"), line(4, "rejected", withdraws=f"{3:032}")], [1]),
         ([line(1), line(2, sha256="b" * 64)], [1, 2]),

@@ -106,6 +106,7 @@ class _Report(CardMaker):
             "products": sorted({lead.name for row in images for lead in row.leads}),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
             "folded": len(others),
+            "sellers": "\n".join({one.seller: None for one in (entry, *others) if one.seller}),
         }
 
     def picture(self, image: Image) -> dict[str, Any]:

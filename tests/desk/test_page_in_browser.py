@@ -31,7 +31,7 @@ def page(browser, tmp_path, tiny_bundle):
         bare_row("1a.jpg", 0.9, "review", item=one, leads=leads),
         bare_row("1b.jpg", 0.8, "review", item=one),
         bare_row("2.jpg", 0.7, "review", item=listing(2, reports=4, color="Bamboo"), phash=HASH),
-        bare_row("3.jpg", 0.6, "review", item=listing(3), phash=HASH),
+        bare_row("3.jpg", 0.6, "review", item=listing(3, seller="C"), phash=HASH),
         bare_row("said.jpg", 0.55, "review"),
         bare_row("broken.jpg", 0.0, "unscored"),
         bare_row("clear.jpg", 0.1, "clear", audit=0.5),
@@ -88,6 +88,8 @@ def test_the_list_has_pages_and_filters_and_a_grid(page):
     page.fill("#listings [name=q]", "l3")  # a near-copy of Carving 2
     page.press("#listings [name=q]", "Enter")
     wait_for(page, names, "Carving 2")
+    go(page, "#/?q=carving&seller=c")  # who sells that near-copy
+    wait_for(page, "#found", "1 listing; near-copies: 1")
     chosen = page.locator("#listings option[value=rhino_horn]")
     assert chosen.text_content().endswith(" (0)")  # under the words that are searched
     page.click("#listings .buttons a")

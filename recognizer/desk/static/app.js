@@ -493,7 +493,8 @@ function matching(query) {
       dataset.section === section &&
       (state === "all" || dataset.state === state) &&
       (!product || dataset.products.split(" ").includes(product)) &&
-      ["level", "seller", "location"].every((name) => is(name, dataset[name])) &&
+      ["level", "location"].every((name) => is(name, dataset[name])) &&
+      dataset.sellers.split("\n").some((name) => is("seller", name)) && // of its near-copies, too
       (!query.get("reported") || Number(dataset.reports) > 0) &&
       atLeast(dataset.score, "min_score") &&
       atLeast(dataset.price, "min_price") &&
@@ -525,7 +526,8 @@ function showList(query) {
     }
   }
   $("#listings .empty").hidden = found.length > 0;
-  $("#found").textContent = counted(found.length, NOUN);
+  const folded = found.reduce((sum, { dataset }) => sum + Number(dataset.folded), 0);
+  $("#found").textContent = counted(found.length, NOUN) + (folded ? `; near-copies: ${folded}` : "");
   $("#pages").hidden = pages < 2;
   $("#pages span").textContent = `Page ${page} of ${pages}`;
   for (const [rel, number] of [["prev", page - 1], ["next", page + 1]]) {

@@ -14,7 +14,6 @@ from recognizer.scan.tables import images_of_cell
         ("id,url,Image URL", "Image URL"),
         ("image1_url,image2_url", "image1_url,image2_url"),
         ("id,link,image_link,additional_image_link", "image_link,additional_image_link"),  # Google
-        ("PicURL,GalleryPicture", "PicURL,GalleryPicture"),  # eBay
         ("Image Src,Image Position,Image Alt Text,Variant Image", "Image Src,Variant Image"),
         ("title,image_width,image_count,photo_id,user_photo,image_hash", ""),
         ("图片,链接,主图", "图片,主图"),
@@ -41,7 +40,6 @@ def test_the_chosen_columns(names, expected):
         ("https://x.example/a.jpg;jsessionid=1", ["https://x.example/a.jpg;jsessionid=1"]),
         (None, []),
         ("|", ["|"]),
-        (["a.jpg", None], ["a.jpg"]),
         (b"\xff", [b"\xff"]),
     ],
 )
