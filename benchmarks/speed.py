@@ -26,10 +26,10 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -52,6 +52,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Figures: TypeAlias = dict[str, float]
 Photos: TypeAlias = dict[str, list[Path]]
+Stages: TypeAlias = dict[str, tuple[Callable[[Any], object], Sequence[Any]]]
 Loop: TypeAlias = tuple[list[float], float]
 
 SAMPLES = Path(__file__).parents[1] / "datasets" / "samples"
@@ -64,7 +65,7 @@ MAX_LOAD = 0.2  # more processes that run already, and rates are not those of th
 _NOISE_STEPS = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0)  # standard deviations, of 255
 _PROFILED, _LARGE, _COLLAGES = 40, 6, 4  # photos in a column of the profile, at most
 _GROUPS = {"other": "ordinary", "product": "products"}  # kinds; all else is a look-alike
-_CALLS = 3  # for each photo, of which the fastest counts
+_CALLS = 5  # of each function for each photo, of which the fastest counts
 _PACKAGES = ("onnxruntime", "simplejpeg", "numpy", "torch", "timm")
 
 
@@ -150,31 +151,29 @@ def profile(bundle: Bundle, kinds: Photos) -> dict[str, Figures]:
     found = dict[str, Figures]()
     for kind, paths in kinds.items():
         data = [path.read_bytes() for path in paths]
-        decode = _spent(partial(simplejpeg.decode_jpeg, fastupsample=True), data)
-        reduced, with_parts = _spent(load, data), _spent(partial(load, parts=True), data)
         images = [load(one, parts=True) for one in data]
-        inputs = [_inputs(image, size) for image in images]
-        passed = _spent(recognizer.features, inputs)
-        once = _spent(lambda image: without_tta.score_loaded([image], outputs), images)
-        scored = _spent(lambda image: recognizer.score_loaded([image], outputs), images)
-        predictions = [one.prediction for one in recognizer.score_loaded(images)]
         views = np.array([len(image.views) for image in images])
-        spent = {
-            "read, sha256": _spent(lambda path: sha256(read_path(path, Limits())), paths),
-            "decode": decode,
-            "reduce": reduced - decode,
-            "find parts": with_parts - reduced,
-            "model input": (prepared := _spent(partial(_inputs, size=size), images)),
-            "networks": passed,
-            "TTA": scored - once,
-            "hash, calibration": once - passed - prepared,
-            "decision": _spent(recognizer.decide, predictions),
+        stages: Stages = {
+            "read, sha256": (lambda path: sha256(read_path(path, Limits())), paths),
+            "decode": (partial(simplejpeg.decode_jpeg, fastupsample=True), data),
+            "reduce": (load, data),
+            "find parts": (partial(load, parts=True), data),
+            "model input": (partial(_inputs, size=size), images),
+            "networks": (recognizer.features, [_inputs(image, size) for image in images]),
+            "hash, calibration": (lambda one: without_tta.score_loaded([one], outputs), images),
+            "TTA": (lambda one: recognizer.score_loaded([one], outputs), images),
+            "decision": (recognizer.decide, [*map(recognizer.predict, data)]),
         }
-        means = {name: 1000 * float(seconds.mean()) for name, seconds in spent.items()}
+        spent = _spent(stages)
+        spent["find parts"] -= spent["reduce"]  # these four hold stages before them
+        spent["reduce"] -= spent["decode"]
+        spent["TTA"] -= spent["hash, calibration"]
+        spent["hash, calibration"] -= spent["networks"] + spent["model input"]
+        means = {name: 1000 * float(own.mean()) for name, own in spent.items()}
         found[kind] = {**means, "**all**": sum(means.values()), "views": float(views.mean())}
         for share in (10, 90):  # they differ if a gate decides which networks run
-            a_view = np.quantile(passed / views, share / 100)
-            found[kind][f"networks, a view, p{share}"] = 1000 * float(a_view)
+            a_view = 1000 * float(np.quantile(spent["networks"] / views, share / 100))
+            found[kind][f"networks, a view, p{share}"] = a_view
     return found
 
 
@@ -182,15 +181,16 @@ def _inputs(image: LoadedImage, size: int) -> list[NDArray[np.uint8]]:
     return [model_input(view.rgb, size) for view in image.views]
 
 
-def _spent(function: Callable[[T], object], values: Sequence[T]) -> NDArray[np.float64]:
-    """Return the CPU seconds of a call for each value."""
-    function(values[0])
-    taken = np.empty((_CALLS, len(values)))
-    for call, place in np.ndindex(taken.shape):
-        began = time.process_time()
-        function(values[place])
-        taken[call, place] = time.process_time() - began
-    return np.asarray(taken.min(axis=0))
+def _spent(stages: Stages) -> dict[str, NDArray[np.float64]]:
+    """Return the CPU seconds of functions for each of their values: the least of some rounds."""
+    taken = {name: np.empty((_CALLS, len(values))) for name, (_, values) in stages.items()}
+    for call, name in product(range(_CALLS), stages):  # in turn: machines slow down and recover
+        function, values = stages[name]
+        for place, value in enumerate(values):
+            began = time.process_time()
+            function(value)
+            taken[name][call, place] = time.process_time() - began
+    return {name: own.min(axis=0) for name, own in taken.items()}
 
 
 Score: TypeAlias = Callable[[Path], object]
