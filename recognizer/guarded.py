@@ -149,7 +149,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def _submit(
         self, image: ImageSource, work: Callable[..., Any] | None = None, *arguments: Any
     ) -> tuple[Future[Any], str | None]:
-        """Have a process predict, or do other work; also return the digest of bytes."""
+        """Start a prediction, or other work, in a process; also return the SHA-256 of bytes."""
         try:
             image = self._plain(image)
         except Refused as refused:

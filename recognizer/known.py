@@ -75,7 +75,7 @@ def read_outcomes(path: Path) -> Iterator[KnownItem]:
     Images without a perceptual hash are left out: unreadable and blank images would match others.
     """
     soon = time.time() + 86_400  # as in the view `standing`, a clock that is further ahead is wrong
-    lines = sorted(_lines(path), key=lambda line: (at := line.time.timestamp()) * (at <= soon))
+    lines = sorted(_lines(path), key=lambda o: 0.0 if (at := o.time.timestamp()) > soon else at)
     withdrawn = {line.withdraws for line in lines}
     latest = {
         line.sha256: line

@@ -39,7 +39,8 @@ _NAMES = re.compile(r"[^\s\"'<>()|,;?#]+")  # in any text, as a description in H
 _BEFORE_URL = re.compile(r"[\s|;,，、；'\"]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)  # noqa: RUF001
 # Between names, the finest first: those of lists in Python, NumPy and PostgreSQL, blanks, commas.
 _SEPARATORS = (r"[\s|;,，、；'\"\[\](){}]+", r"\s*[\n|;,，、；]+\s*")  # noqa: RUF001
-_EDGES = "\n\r\t |;,'\"[](){}"
+_EDGES = "\n\r\t |;,"  # of a URL, which may itself end with a bracket
+_LIST_EDGES = f"{_EDGES}'\"[](){{}}"
 _INSIDE = "an image inside the table: write it to a file first"
 
 
@@ -252,8 +253,9 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
 
 
 def _parts(text: str) -> list[str]:
-    if URL.match(inner := text.strip(_EDGES)):  # which may have any of the separators in it
-        return _BEFORE_URL.split(inner)
+    for edges in (_EDGES, _LIST_EDGES):
+        if URL.match(inner := text.strip(edges)):  # which may have any of the separators in it
+            return _BEFORE_URL.split(inner)
     for separator in _SEPARATORS:
         parts = [part for part in re.split(separator, text) if part]
         if parts and all(URL.match(part) or has_image_suffix(part) for part in parts):

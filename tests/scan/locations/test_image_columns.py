@@ -33,6 +33,7 @@ def test_the_chosen_columns(names, expected):
         ("https://x.example/1 | https://x.example/2?a=1;b", None),
         ("https://x.example/w_1,h_2/a.jpg,|https://x.example/w_1,h_2/b.jpg", None),
         ("https://x.example/1,https://x.example/2, s3://b/3", None),
+        ("s3://b/tusk (1)", ["s3://b/tusk (1)"]),
         ('["a.jpg", "", "b.jpg"]', ["a.jpg", "b.jpg"]),
         ('{"url": "a.jpg"}', [{"url": "a.jpg"}]),
         ("[odd name].jpg", ["[odd name].jpg"]),
