@@ -12,6 +12,7 @@ from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Row, ScanFile, ScanSummary
+from recognizer.rows.queue import IS_LEAD
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
 
@@ -81,7 +82,7 @@ def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
     if leads:
         yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} images to review:"
     order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
-    for _, row in file.numbered_rows("place < 2", (), order):
+    for _, row in file.numbered_rows(IS_LEAD, (), order):
         yield row_line(row)
 
 

@@ -13,8 +13,8 @@ from recognizer.desk.photos import Photos, heat_threshold
 from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
-from recognizer.policy.values import CandidateKind, Lead
-from recognizer.rows.listings import QUEUE_ORDER, Listing
+from recognizer.policy.values import QUEUE_ORDER, CandidateKind, Lead
+from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy

@@ -9,7 +9,7 @@ CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until RE
   second INTEGER);
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
 CREATE TEMP VIEW lead AS SELECT unit, json_extract(found.value, '$.name') AS product
-  FROM image, json_each(image.leads) AS found WHERE image.place < 2;
+  FROM image, json_each(image.leads) AS found WHERE {is_lead};
 
 DELETE FROM temp.desk WHERE unit {which};
 INSERT INTO temp.desk SELECT *, (SELECT iif(price GLOB '*[^0-9.]*', NULL, price + 0.0)

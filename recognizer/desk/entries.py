@@ -17,9 +17,9 @@ from recognizer._files import Closes
 from recognizer.desk.outcomes import HAS_LEAD
 from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
-from recognizer.policy.values import Decision
-from recognizer.rows.listings import QUEUE_ORDER, group_copies
-from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
+from recognizer.policy.values import QUEUE_ORDER, Decision
+from recognizer.rows.listings import group_copies
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER, IS_LEAD
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -132,7 +132,7 @@ class Entries(Closes):
         self._version, self._refresh_at = 0, 0.0
         self.file = ScanFile(scan, write=write)
         try:
-            for statement in _TABLES.format(order=ENTRY_ORDER).split(";\n"):
+            for statement in _TABLES.format(order=ENTRY_ORDER, is_lead=IS_LEAD).split(";\n"):
                 self.file.execute(statement)
             if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)

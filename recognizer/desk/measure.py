@@ -12,8 +12,7 @@ from typing import TypeAlias
 from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
 from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
-from recognizer.policy.values import CandidateKind, Decision
-from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.policy.values import QUEUE_ORDER, CandidateKind, Decision
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason

@@ -19,10 +19,11 @@ from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.listing import as_text, as_url
 from recognizer.model.bundle import Bundle
 from recognizer.rows.item_key import MEMBER
+from recognizer.rows.queue import IS_LEAD, IS_UNSCORED
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
-SECTIONS = {QUEUE: "place < 2", "unscored": "place = 2", AUDIT: "1"}
+SECTIONS = {QUEUE: IS_LEAD, "unscored": IS_UNSCORED, AUDIT: "1"}
 MAX_OTHERS = 200  # unscored listings, and those of the audit sample
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
@@ -149,16 +150,16 @@ def _resource(name: str) -> tuple[str, str]:
 def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
     """Count what the first screen and ``summary.html.j2`` show of a scan: images."""
     ((*counts, begin, end),) = file.select(
-        "SELECT count(*), ifnull(sum(product IS NOT NULL AND place < 2), 0),"
-        " ifnull(sum(product IS NULL AND place < 2), 0), ifnull(sum(place = 2), 0),"
-        " ifnull(sum(place = 3), 0), count(DISTINCT unit), substr(min(time), 1, 16),"
+        f"SELECT count(*), ifnull(sum(product IS NOT NULL AND {IS_LEAD}), 0),"
+        f" ifnull(sum(product IS NULL AND {IS_LEAD}), 0), ifnull(sum({IS_UNSCORED}), 0),"
+        " ifnull(sum(decision = 'clear'), 0), count(DISTINCT unit), substr(min(time), 1, 16),"
         " substr(max(time), 1, 16) FROM image WHERE gone IS NULL AND reason IS NOT 'no_image'"
     )
     names = ("images", "leads", "others", "unscored", "cleared", "listings")
     return {
         **dict(zip(names, counts, strict=True)),
         "products": file.select(
-            "SELECT product, count(*) FROM image WHERE place < 2 AND product IS NOT NULL"
+            f"SELECT product, count(*) FROM image WHERE {IS_LEAD} AND product IS NOT NULL"
             " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "reasons": file.select(

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from recognizer.policy.values import (
+    QUEUE_ORDER,
     Candidate,
     CandidateKind,
     Decision,
@@ -71,16 +72,15 @@ def decide(
         found = [*_leads(prediction, thresholds), *_known_leads(known, policy)]
         found.sort(key=lambda pair: -pair[0].score)
         leads = tuple(lead for lead, _ in found)
-        decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
+        decision = min(
+            (lead.level for lead in leads), key=QUEUE_ORDER.index, default=Decision.CLEAR
+        )
         triage = Triage(decision=decision, leads=leads, why=tuple(why for _, why in found))
         triage = _with_animals(triage, prediction, policy, bundle.animals)
     if prediction.status is not Status.OK and triage.decision is Decision.CLEAR:
         triage = _unscored(prediction, policy)
     return with_keywords(triage, policy, columns)
 
-
-severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
-"""Rank of a decision, the strongest last."""
 
 UNREADABLE_REASONS = (
     *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
@@ -89,10 +89,10 @@ UNREADABLE_REASONS = (
 """Reasons for which an image was not read at all, so that nobody could review it."""
 
 
-def _at_least(level: Decision, triage: Triage, reason: str) -> Triage:
-    if severity(triage.decision) >= severity(level):
+def _reviewed(triage: Triage, reason: str) -> Triage:
+    if triage.decision.is_lead:
         return triage
-    return replace(triage, decision=level, why=(*triage.why, f"{level}: {reason}"))
+    return replace(triage, decision=Decision.REVIEW, why=(*triage.why, f"review: {reason}"))
 
 
 def _with_animals(
@@ -104,7 +104,7 @@ def _with_animals(
     name = max(animals, key=lambda animal: prediction.scores[animal])
     if (score := prediction.scores[name]) <= limit:
         return triage
-    return _at_least(Decision.REVIEW, triage, f"a living animal: {name} {score:.3f} > {limit:.3f}")
+    return _reviewed(triage, f"a living animal: {name} {score:.3f} > {limit:.3f}")
 
 
 def _unscored(prediction: Prediction, policy: Policy) -> Triage:
@@ -113,15 +113,14 @@ def _unscored(prediction: Prediction, policy: Policy) -> Triage:
     if not policy.always_review.failed or prediction.reason in UNREADABLE_REASONS:
         return triage
     extent = "not scored" if prediction.status is Status.FAILED else "scored in part"
-    return _at_least(Decision.REVIEW, triage, f"{extent}: {prediction.reason}")
+    return _reviewed(triage, f"{extent}: {prediction.reason}")
 
 
 def with_keywords(triage: Triage, policy: Policy, columns: Mapping[str, Any] | None) -> Triage:
     """Raise a decision by one level if the columns of the listing have keywords of the policy."""
     if not (hits := policy.keywords.hits(columns)):
         return triage
-    is_lead = severity(triage.decision) >= severity(Decision.REVIEW)
-    raised = Decision.PRIORITY if is_lead else Decision.REVIEW
+    raised = Decision.PRIORITY if triage.decision.is_lead else Decision.REVIEW
     named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
     more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
     change = "" if raised is triage.decision else f"one level up from {triage.decision} for "

@@ -42,6 +42,15 @@ class Decision(StrEnum):
     UNSCORED = "unscored"
     """No score, so nothing can be said: never to be read as *clear*."""
 
+    @property
+    def is_lead(self) -> bool:
+        """Whether somebody should look at the image."""
+        return self in QUEUE_ORDER[:2]
+
+
+QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
+"""Decisions in the order of the queue: their places there, from 0, in the file of a scan."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:

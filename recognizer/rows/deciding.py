@@ -32,7 +32,7 @@ _OF_TRIAGE, _OF_PREDICTION, _OF_ROW = (
 _AS_PREDICTED = _OF_PREDICTION & _OF_ROW - {"scores", "regions"}
 _BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
-    "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
+    "status = 'ok' AND decision = 'clear' AND leads = '[]' AND why = '[]' AND keywords = '[]'"
     " AND ifnull(known, '[]') = '[]'"
 )
 

@@ -10,7 +10,7 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import Decision
 from recognizer.rows.item_key import parent_key
-from recognizer.rows.queue import refresh_entries
+from recognizer.rows.queue import IS_LEAD, refresh_entries
 from recognizer.rows.records import Ranking, as_utc, changed_values, image_values, put_image
 from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
@@ -76,7 +76,7 @@ def _last_outcome(database: sqlite3.Connection, unit: int, name: str) -> str:
     """Return a time after the latest outcome of a listing, even if a clock was ahead."""
     (time,) = database.execute(
         "SELECT max(time) FROM outcome WHERE listing = ?1 OR (listing IS NULL AND sha256 IN"
-        " (SELECT sha256 FROM image WHERE unit = ?2 AND place < 2))",
+        f" (SELECT sha256 FROM image WHERE unit = ?2 AND {IS_LEAD}))",
         (name, unit),
     ).fetchone()
     return as_utc(datetime.fromisoformat(time) + timedelta(microseconds=1)) if time else ""

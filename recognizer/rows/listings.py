@@ -21,9 +21,6 @@ from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
-QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
-"""Decisions in the order in which listings are worked through."""
-
 _MAX_REASONS = 20  # a listing may have many images
 
 

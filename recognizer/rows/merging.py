@@ -17,7 +17,7 @@ from recognizer._sqlite import columns_of, statements
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.images import NewRow, put_rows
 from recognizer.rows.listings import group_copies
-from recognizer.rows.queue import refresh_entries
+from recognizer.rows.queue import IS_QUEUED, refresh_entries
 from recognizer.rows.records import REFERENCES, Ranking
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -66,7 +66,9 @@ def merge(
                 f"INSERT OR IGNORE INTO outcome ({columns}) SELECT {columns} FROM added"
                 " ORDER BY arrival, rowid"
             )
-            units = database.execute("SELECT DISTINCT unit FROM image WHERE place < 3").fetchall()
+            units = database.execute(
+                f"SELECT DISTINCT unit FROM image WHERE {IS_QUEUED}"
+            ).fetchall()
             audited = database.execute("SELECT sha256 FROM image WHERE audit IS NOT NULL")
             refresh_entries(
                 database, (unit for (unit,) in units), (sha256 for (sha256,) in audited)

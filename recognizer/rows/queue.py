@@ -4,17 +4,26 @@ import sqlite3
 from collections.abc import Iterable
 
 from recognizer._sqlite import columns_of
+from recognizer.policy.values import QUEUE_ORDER, Decision
 from recognizer.rows.item_key import hash_of
 
-ORDERS = {
-    "image": "gone IS NOT NULL, reason IS 'no_image', place, ifnull(unproven, 2), score DESC,"
-    " source",
-    "queue": "place, unproven, reports DESC, score DESC, first",
-}
-"""The orders of images (leads first) and of the queue, but for the image: for ``schema.sql``."""
+_PLACE = {decision: place for place, decision in enumerate(QUEUE_ORDER)}
+IS_LEAD = f"place < {_PLACE[Decision.UNSCORED]}"
+IS_UNSCORED = f"place = {_PLACE[Decision.UNSCORED]}"
+IS_QUEUED = f"place < {_PLACE[Decision.CLEAR]}"
 
-IMAGE_ORDER = f"{ORDERS['image']}, image.id"
-ENTRY_ORDER = f"{ORDERS['queue']}, best"
+SCHEMA_VALUES = {
+    "image_order": "gone IS NOT NULL, reason IS 'no_image', place, ifnull(unproven, 2),"
+    " score DESC, source",
+    "queue_order": "place, unproven, reports DESC, score DESC, first",
+    "is_lead": IS_LEAD,
+    "places": " ".join(f"WHEN '{decision}' THEN {place}" for decision, place in _PLACE.items()),
+    "levels": ", ".join(f"({place}, '{decision}')" for decision, place in _PLACE.items()),
+}
+"""What stands in braces in ``schema.sql``, which adds the image to both orders."""
+
+IMAGE_ORDER = f"{SCHEMA_VALUES['image_order']}, image.id"
+ENTRY_ORDER = f"{SCHEMA_VALUES['queue_order']}, best"
 
 # Columns of an entry that are not those of the view ranked, or of the image of an audit sample.
 _OF_QUEUE = {"section": "'queue'", "copies": "NULL"}
@@ -48,11 +57,11 @@ def refresh_entries(
         some = ", ".join(map(str, left[start : start + _UNITS_AT_A_TIME]))
         database.execute(
             f"DELETE FROM entry WHERE unit IN ({some}) AND unit NOT IN"
-            f" (SELECT unit FROM ranked WHERE unit IN ({some}) AND place < 3)"
+            f" (SELECT unit FROM ranked WHERE unit IN ({some}) AND {IS_QUEUED})"
         )
         database.execute(
             f"INSERT INTO entry SELECT {of_queue} FROM ranked"
-            f" WHERE unit IN ({some}) AND place < 3 ON CONFLICT (unit) DO UPDATE SET {changes}"
+            f" WHERE unit IN ({some}) AND {IS_QUEUED} ON CONFLICT (unit) DO UPDATE SET {changes}"
         )
     if left:
         database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")

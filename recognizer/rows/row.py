@@ -106,7 +106,7 @@ class Row:
     @property
     def is_lead(self) -> bool:
         """Whether somebody should look at the image."""
-        return self.decision in {Decision.REVIEW, Decision.PRIORITY}
+        return self.decision.is_lead
 
     @property
     def lead_labels(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing import listing_of
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import Decision, Policy, parse_policy, policy_toml
-from recognizer.rows.queue import ORDERS
+from recognizer.rows.queue import SCHEMA_VALUES
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Reference, Row
 from recognizer.taxonomy import Taxonomy, load_taxonomy
@@ -42,9 +42,7 @@ DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of te
 
 def _schema() -> str:
     text = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
-    for name, order in ORDERS.items():
-        text = text.replace(f"{{{name}_order}}", order)
-    return text
+    return text.format_map(SCHEMA_VALUES)
 
 
 class ScanFile(SqliteFile):

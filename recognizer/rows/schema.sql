@@ -3,7 +3,7 @@
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
 -- hold what the same key of a row holds; text that UTF-8 cannot hold stands in backslash escapes.
--- {image_order} and {queue_order} are those of queue.py.
+-- What stands in braces is in queue.py.
 
 CREATE TABLE model (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL UNIQUE
@@ -30,7 +30,7 @@ CREATE TABLE image (
   frames INTEGER,
   decision TEXT NOT NULL,
   place INTEGER NOT NULL GENERATED ALWAYS AS (  -- of the decision in the queue
-    CASE decision WHEN 'priority' THEN 0 WHEN 'review' THEN 1 WHEN 'unscored' THEN 2 ELSE 3 END) VIRTUAL,
+    CASE decision {places} END) VIRTUAL,
   score REAL,                       -- the one that it is ranked by: of a lead, else of a family
   unproven INTEGER,                 -- 1: the model was measured on no photo of its leads; null without leads
   product TEXT,                     -- of the lead with that score
@@ -67,7 +67,7 @@ CREATE INDEX image_sha256 ON image (sha256);
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
 CREATE INDEX image_seller ON image (seller) WHERE seller IS NOT NULL;
-CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
+CREATE INDEX image_lead ON image (place, score DESC) WHERE {is_lead};
 
 CREATE TABLE thumbnail (
   image INTEGER PRIMARY KEY, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
@@ -137,7 +137,7 @@ FROM (
     (SELECT min(first) FROM image AS other WHERE other.unit = image.unit) AS first,
     count(*) FILTER (WHERE reason IS NOT 'no_image') AS images,
     count(*) FILTER (WHERE status = 'failed' AND reason IS NOT 'no_image') AS failed,
-    count(*) FILTER (WHERE place < 2) AS lead_images
+    count(*) FILTER (WHERE {is_lead}) AS lead_images
   FROM image
   WHERE gone IS NULL AND (reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
     WHERE other.unit = image.unit AND other.reason IS NOT 'no_image' AND other.gone IS NULL))
@@ -164,20 +164,20 @@ FROM (
     ELSE
       (SELECT number FROM standing WHERE occasion != 'audit' AND (listing = name
           OR (listing IS NULL AND sha256 IN (SELECT sha256 FROM image
-            WHERE image.unit = entry.unit AND place < 2)))
+            WHERE image.unit = entry.unit AND {is_lead})))
         ORDER BY moment DESC LIMIT 1)
     END AS latest
   FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
 ) AS of_entry JOIN standing ON standing.number = latest
 WHERE judgement = 'confirmed' OR NOT EXISTS (
-  SELECT 1 FROM image WHERE image.unit = of_entry.unit AND place < 2 AND gone IS NULL
+  SELECT 1 FROM image WHERE image.unit = of_entry.unit AND {is_lead} AND gone IS NULL
     AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
     AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
         AND ifnull(outcome.listing, of_entry.name) = of_entry.name));
 
 CREATE VIEW level (place, decision) AS
-  VALUES (0, 'priority'), (1, 'review'), (2, 'unscored'), (3, 'clear');
+  VALUES {levels};
 
 CREATE VIEW queue AS
 SELECT entry.unit, ifnull(entry.listing, entry.source) AS name, title, seller, product,
@@ -200,7 +200,7 @@ SELECT image.id, source, listing, title, seller, decision, json_extract(lead.val
   json_extract(lead.value, '$.kind') AS kind, json_extract(lead.value, '$.score') AS score,
   json_extract(lead.value, '$.threshold') AS threshold,
   json_extract(lead.value, '$.false_positive_rate') AS false_positive_rate, json_extract(lead.value, '$.level') AS level
-FROM image, json_each(image.leads) AS lead WHERE place < 2 AND gone IS NULL;
+FROM image, json_each(image.leads) AS lead WHERE {is_lead} AND gone IS NULL;
 
 CREATE VIEW listings AS
 SELECT ifnull(listing, source) AS listing, title, seller, product,

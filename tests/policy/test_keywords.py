@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.policy import AlwaysReview, Keywords
-from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_keywords
+from recognizer.policy.decide import UNREADABLE_REASONS, decide, with_keywords
 from recognizer.policy.keywords import normalize
-from recognizer.policy.values import Decision, Policy, Triage
+from recognizer.policy.values import QUEUE_ORDER, Decision, Policy, Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -181,6 +181,6 @@ ANY_COLUMNS = st.none() | st.fixed_dictionaries({}, optional={"title": st.text("
 @given(st.sampled_from([*Decision]), ANY_POLICY, ANY_COLUMNS)
 def test_text_never_lowers_a_level_nor_touches_the_evidence_of_the_image(before, policy, columns):
     after = with_keywords(triage(before), policy, columns)
-    assert severity(after.decision) >= severity(before)
+    assert QUEUE_ORDER.index(after.decision) <= QUEUE_ORDER.index(before)
     assert (after.decision == before) == (after.why == ()) or before is PRIORITY
     assert replace(after, decision=before, why=(), keywords=()) == triage(before)

@@ -43,7 +43,7 @@ def bare_row(source, score, decision, **changes):
     """A row without an image behind it."""
     decision = Decision(decision)
     failed = decision is Decision.UNSCORED
-    is_lead = decision in {Decision.REVIEW, Decision.PRIORITY}
+    is_lead = decision.is_lead
     names = ("item", "phash", "format", "width", "height", "frames", "detail", "known")
     nothing = dict.fromkeys(names)
     row = Row(
