@@ -18,8 +18,8 @@ from recognizer.desk.photos import Photos, Unavailable
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.listing import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.rows.item_key import MEMBER
 from recognizer.rows.queue import IS_LEAD, IS_UNSCORED
+from recognizer.rows.records import MEMBER
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 

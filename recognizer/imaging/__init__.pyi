@@ -6,6 +6,6 @@ from recognizer.imaging.load import VIEWING_VERSION as VIEWING_VERSION
 from recognizer.imaging.load import ImageSource as ImageSource
 from recognizer.imaging.load import load_image as load_image
 from recognizer.imaging.load import model_input as model_input
-from recognizer.imaging.pdq import MIN_HASH_SIDE as MIN_HASH_SIDE
-from recognizer.imaging.pdq import perceptual_hash as perceptual_hash
+from recognizer.imaging.near_copies import MIN_HASH_SIDE as MIN_HASH_SIDE
+from recognizer.imaging.near_copies import perceptual_hash as perceptual_hash
 from recognizer.imaging.sources import Limits as Limits

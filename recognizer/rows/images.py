@@ -9,9 +9,15 @@ from functools import lru_cache, partial
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import Decision
-from recognizer.rows.item_key import parent_key
 from recognizer.rows.queue import IS_LEAD, refresh_entries
-from recognizer.rows.records import Ranking, as_utc, changed_values, image_values, put_image
+from recognizer.rows.records import (
+    Ranking,
+    as_utc,
+    changed_values,
+    image_values,
+    parent_key,
+    put_image,
+)
 from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from recognizer._sqlite import columns_of
 from recognizer.policy.values import QUEUE_ORDER, Decision
-from recognizer.rows.item_key import hash_of
+from recognizer.rows.records import hash_of
 
 _PLACE = {decision: place for place, decision in enumerate(QUEUE_ORDER)}
 IS_LEAD = f"place < {_PLACE[Decision.UNSCORED]}"

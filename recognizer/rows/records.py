@@ -1,10 +1,10 @@
-"""Rows as records of the table ``image``."""
+"""Rows as records of the table ``image``, and the key of an image, the same in every scan."""
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from recognizer.listing import listing_of, values_of
+from recognizer.listing import Role, as_text, listing_of, value_of, values_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind
-from recognizer.rows.item_key import MEMBER, hash_of, item_key, name_with_title
 from recognizer.rows.row import Row
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
+MEMBER = "!/"  # between a table and the number of its row, in the source of an image
 MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
 # What a policy, a listing or known items change.
@@ -68,6 +68,40 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
         if label.kind is Kind.PRODUCT and label.evidence and label.evidence.test.photos
     }
     return {(c.kind, c.name) for c in bundle.candidates if measured and not measured & {*c.members}}
+
+
+def item_key(
+    source: str,
+    columns: Mapping[str, Any] | None,
+    listing_column: str | None = None,
+    reason: Reason | None = None,
+) -> int:
+    """Return the key of an image, a signed 64-bit integer.
+
+    A listing without an ID is its image and title. Other columns do not count: they may change. A
+    listing without an image is the same wherever it stands.
+    """
+    listing = listing_of(columns, listing_column)
+    if listing is None:
+        return hash_of(name_with_title(source, columns))
+    return hash_of(f"{'' if reason is Reason.NO_IMAGE else source}\0{listing}")
+
+
+def name_with_title(source: str, columns: Mapping[str, Any] | None) -> str:
+    """Return the identity of an image without a listing's ID: its source and title."""
+    title = as_text(value_of(columns or {}, Role.TITLE))
+    return source if title is None else f"{source}\0\0{title}"
+
+
+def hash_of(text: str) -> int:
+    """Return 64 bits of a digest, as a signed integer."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big", signed=True)
+
+
+def parent_key(name: str) -> int:
+    """Return 64 bits of the name of a folder, a prefix of a store, or a table."""
+    return hash_of(name.rstrip("/"))
 
 
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:

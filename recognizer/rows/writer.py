@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.images import NewRow, change_rows, put_rows
-from recognizer.rows.item_key import parent_key
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import SELECT_PREVIOUS, Ranking, as_utc, result_key
+from recognizer.rows.records import SELECT_PREVIOUS, Ranking, as_utc, parent_key, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -62,7 +61,7 @@ class ScanWriter(ScanFile):
             self._file = None
 
     def previous(self, key: int) -> Previous | None:
-        """Return the state of an image by its :func:`item_key <recognizer.rows.item_key>`."""
+        """Return the state of an image by its :func:`item_key <recognizer.rows.records>`."""
         records = [] if self.was_empty else self.select(SELECT_PREVIOUS, (key,))
         for sha256, *result, state in records:
             return Previous(result_key(sha256, *result), sha256, state)

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.listing import listing_of
-from recognizer.rows.item_key import MEMBER, item_key
+from recognizer.rows.records import MEMBER, item_key
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(

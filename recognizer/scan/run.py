@@ -10,9 +10,8 @@ from typing import TypeAlias
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.images import NewRow
-from recognizer.rows.item_key import item_key
 from recognizer.rows.listings import group_copies
-from recognizer.rows.records import to_json
+from recognizer.rows.records import item_key, to_json
 from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.items import Columns, Item, Skipped

@@ -8,7 +8,7 @@ import pytest
 from recognizer.errors import UsageError
 from recognizer.policy.values import Decision
 from recognizer.prediction import Region
-from recognizer.rows.item_key import item_key
+from recognizer.rows.records import item_key
 from recognizer.rows.row import AuditSample, Row, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
