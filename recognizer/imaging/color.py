@@ -21,6 +21,7 @@ _AMBIGUOUS = {b"cicp", b"D2B0", b"D2B1"}  # tags that browsers and LittleCMS rea
 _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
 _MAX_BEND = 40  # of 255: Display P3 bends colors by 22, Adobe RGB by 36, linear light by 73
 _MAX_DISPUTE = 64  # of 255, between two tables of one profile
+_MAX_CHANGE, _MAX_SHADE = 180, 80  # of 255; wide gamuts change a channel by 165, linear gray by 73
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Conversion:
     """A conversion from pixels of a mode (RGB, L or CMYK) to sRGB.
 
     One that ``is_bent`` precedes the reduction of an image: the mean of pixels becomes another
-    color than the pixels do, so that a fine pattern could hide an image.
+    color than the pixels do, so that a fine pattern could hide an image. Of one that ``is_far``
+    from sRGB, a browser that ignores the profile, as if it is damaged, shows another image.
     """
 
     mode: str
     transform: ImageCms.ImageCmsTransform
     is_bent: bool
+    is_far: bool
 
     def applies_to(self, mode: str) -> bool:
         """Whether an image of this mode has such pixels; browsers ignore other profiles, too."""
@@ -60,7 +63,8 @@ def conversion_of(profile: bytes) -> Conversion | None:
     if len(profile) > MAX_PROFILE:
         raise ValueError(f"it has more than {MAX_PROFILE} bytes")
     count = int.from_bytes(profile[128:_TAGS], "big")
-    if _AMBIGUOUS & {profile[at : at + 4] for at in _tag_starts(profile, count)}:
+    starts = range(_TAGS, min(_TAGS + _TAG_BYTES * count, len(profile)), _TAG_BYTES)
+    if _AMBIGUOUS & {profile[at : at + 4] for at in starts}:
         raise ValueError("it describes colors twice")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -79,15 +83,13 @@ def conversion_of(profile: bytes) -> Conversion | None:
         raise ValueError(f"{error}"[:200]) from error
     if np.abs(shown - other).max() > _MAX_DISPUTE:
         raise ValueError("two of its tables disagree")
-    if is_plain and np.abs(shown - np.asarray(colors.convert("RGB"))).max() <= _MAX_NOISE:
+    change = shown - np.asarray(colors.convert("RGB"))
+    if is_plain and np.abs(change).max() <= _MAX_NOISE:
         return None  # most profiles are those of sRGB
     first, last = ramps[:, :1], ramps[:, -1:]
     bend = np.abs(ramps - first - (last - first) * np.linspace(0, 1, 256)[:, None]).max()
-    return Conversion(mode, transforms[0], is_bent=not is_plain or bool(bend > _MAX_BEND))
-
-
-def _tag_starts(profile: bytes, count: int) -> range:
-    return range(_TAGS, min(_TAGS + _TAG_BYTES * count, len(profile)), _TAG_BYTES)
+    is_far = np.abs(change).max() > _MAX_CHANGE or np.abs(change.mean(-1)).max() > _MAX_SHADE
+    return Conversion(mode, transforms[0], not is_plain or bool(bend > _MAX_BEND), bool(is_far))
 
 
 def _grid(mode: str) -> Image.Image:

@@ -51,6 +51,7 @@ from recognizer.status import Reason, Status
 
 _COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, bent colors
 _COEFFICIENT_BYTES = 2
+_AV1_FLAGS, _MONOCHROME = re.compile(rb"av1C..(.)", re.DOTALL), 0x10  # of an AVIF
 _TAIL = 4096  # bytes, in which the marker of the end of a JPEG is looked for
 
 _MAX_FRAMES = 4096  # that are decoded of an animation, within the limits
@@ -190,8 +191,11 @@ def decode(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
     else:
         loaded = _decode(data, name, wanted, limits)
         is_composed = name == "gif" and outline_gif(data)[2]
+    # A header may say gray of a stream in colors, which some browsers show.
+    if name == "avif" and not np.ptp(loaded.frames[0].rgb, -1).any():
+        is_composed = any(flags[0] & _MONOCHROME for flags in _AV1_FLAGS.findall(data))
     if is_composed and loaded.status is Status.OK:
-        words = "browsers may compose its frames in another way"
+        words = "browsers may show it in another way"
         return replace(loaded, status=Status.DEGRADED, reason=Reason.FRAMES_SKIPPED, detail=words)
     return loaded
 
@@ -237,9 +241,10 @@ def _decode(
 def _conversion(profile: bytes | None) -> tuple[Conversion | None, str | None]:
     # The conversion to sRGB, or what is wrong with the profile.
     try:
-        return (None if profile is None else conversion_of(profile)), None
+        conversion = None if profile is None else conversion_of(profile)
     except ValueError as error:
         return None, f"color profile: {error}"
+    return conversion, "color profile: far from sRGB" if conversion and conversion.is_far else None
 
 
 def _profile_of(image: Image.Image) -> bytes | None:

@@ -48,7 +48,7 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = range(12, 125)  # sizes of the header after the file header, as browsers take them
 _PLAIN_BMP = {12: 24, 40: 28}  # sizes of headers, and where bits for each pixel are said
 _FRAME_ALPHA = re.compile(rb"ALPH|VP8L.{8}[\x10-\x1f]", re.DOTALL)  # in a WebP
-_UNUSUAL_AVIF = re.compile(rb"colrnclx..\0[^\1\2\6\x0d-\x0f]|clap", re.DOTALL)  # HDR, or a crop
+_UNUSUAL_AVIF = re.compile(rb"colrnclx(?!\0[\1\2\5\6\x0c]\0[\1\2\6\x0d-\x0f])|clap")  # HDR, crop
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 

@@ -40,7 +40,7 @@ where the input is larger. Every pixel counts, so that none can be hidden betwee
 read (Quiring et al., "Adversarial Preprocessing", USENIX Security 2020).
 """
 
-VIEWING_VERSION = 3
+VIEWING_VERSION = 4
 """Raised whenever of the same bytes other pictures are scored or their status is another."""
 
 DETAIL_SIDE = 264

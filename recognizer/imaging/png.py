@@ -64,7 +64,8 @@ def read_png(data: bytes) -> Png:
         elif not packed and kind not in chunks and _is_sound(data, kind, start, end):
             chunks[kind] = value = _value(kind, data[start + 8 : end - 4], chunks)
             if kind in _ONCE and value:
-                kept.append(_chunk(kind, value))
+                size, check = len(value), zlib.crc32(kind + value)
+                kept.append(struct.pack(f">I4s{size}sI", size, kind, value, check))
     return Png(
         data=b"".join(kept),
         orientation=orientation_of(chunks.get(b"eXIf", b"")),
@@ -113,12 +114,6 @@ def _is_sound(data: bytes, kind: bytes, start: int, end: int) -> bool:
     if not is_sound and kind in {b"IHDR", b"PLTE"}:
         raise Refused(Reason.CORRUPT_HEADER, f"the checksum of {kind.decode()} is wrong")
     return is_sound
-
-
-def _chunk(kind: bytes, value: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(value)) + kind + value + struct.pack(">I", zlib.crc32(kind + value))
-    )
 
 
 def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -385,6 +385,7 @@ REFUSED = {
     "avif of high range": lambda: encoded(scene(), "AVIF").replace(
         b"colrnclx\0\1\0\x0d", b"colrnclx\0\x09\0\x10"
     ),
+    "avif of other primaries": lambda: encoded(scene(), "AVIF").replace(b"nclx\0\1", b"nclx\0\x0a"),
     "avif with a crop": lambda: encoded(scene(), "AVIF") + b"\0\0\0\x08clap",
     "icon": lambda: encoded(scene(), "ICO"),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
@@ -412,6 +413,7 @@ DOUBTFUL = {
 
 _PART = ((HALF, scene().resize(HALF), 0, -1),)
 COMPOSED = {
+    "avif called gray": lambda: encoded(scene(), "AVIF").replace(b"\x81\0\x0c", b"\x81\0\x1c"),
     "apng": lambda: apng(default_is_frame=True),
     "apng default is no frame": lambda: apng(default_is_frame=False),
     "gif cleared": lambda: frame_gif(SIZE, ((0, 0), scene(), 2, -1), *_PART),
