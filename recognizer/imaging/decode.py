@@ -414,7 +414,7 @@ def _decode_frames(
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(frames)} of {count} frames"
     total: int | None = count
     if name == "tiff" and count > 1:
-        total, detail = None, "of several pages"
+        total, detail = None, "of several pages, or with alpha"
     return _loaded(frames.values(), size, orientation, name, total, reason, detail, ms)
 
 

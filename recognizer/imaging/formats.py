@@ -17,7 +17,7 @@ from recognizer.status import Reason
 
 SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
 
-_ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
+_ORIENTATION, _EXIF_DIRECTORY, _PAGE_KIND, _MORE_PAGES = 0x0112, 0x8769, 0xFE, 0x014A
 _ALPHA, _ANIMATION = 0x10, 2  # flags of an extended WebP
 
 OPENERS: dict[str, tuple[str, str]] = {
@@ -38,11 +38,11 @@ _MAGIC = {
     "gif": (b"GIF87a", b"GIF89a"),
     "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # the last two are BigTIFF
     # Known, so that the reason can say so, but not decoded here:
+    "ico": (b"\0\0\1\0", b"\0\0\2\0"),  # a cursor is one, too
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jpeg2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
 }
 
-_ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = range(12, 125)  # sizes of the header after the file header, as browsers take them
@@ -61,8 +61,6 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
         return "webp"
     if head[:2] == b"BM" and len(head) >= 18:  # two letters alone may begin any text
         return "bmp" if int.from_bytes(head[14:18], "little") in _BMP_HEADERS else None
-    if head[:4] in _ICONS and head[4:6] != b"\0\0" and head[9:10] == b"\0":  # of its first image
-        return "ico"
     if head[4:8] == b"ftyp":
         end = min(len(head), int.from_bytes(head[:4], "big"))
         brands = {head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))}
@@ -135,7 +133,9 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     if name == "gif":
         return max(1, outline_gif(data)[1])
     if name == "tiff":
-        return 2 if image.tag_v2.next else 1  # type: ignore[attr-defined]
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        is_part = _MORE_PAGES in tags or tags.get(_PAGE_KIND, 0) & 1
+        return 2 if tags.next or is_part or image.mode[-1] == "A" else 1  # viewers ignore alpha
     return max(1, int(getattr(image, "n_frames", 1)))
 
 

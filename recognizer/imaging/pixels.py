@@ -69,8 +69,8 @@ def check_memory(
     if name == "tiff":  # libtiff holds a strip beside the pixels, perhaps all of them
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         a_pixel += sum(-(-bits // 8) for bits in tags.get(_BITS, (1,)))
-        if _TILE_WIDTH in tags:
-            raise Refused(Reason.UNSUPPORTED_FORMAT, "a TIFF in tiles")
+        if _TILE_WIDTH in tags or mode == "I":  # whose range is unknown
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "a TIFF in tiles, or of 32 bits")
     check_decoded(canvas[0] * canvas[1] * a_pixel, canvas, f"of mode {mode}", limits)
 
 

@@ -87,9 +87,9 @@ def _value(kind: bytes, value: bytes, chunks: dict[bytes, bytes]) -> bytes:
     if kind == b"tRNS":
         if color == _PALETTE:
             return value if value and 3 * len(value) <= len(chunks.get(b"PLTE", b"")) else b""
-        if color not in {0, 2} or len(value) != 2 * _CHANNELS[color]:
+        if color not in {0, 2} or len(value) < 2 * _CHANNELS[color]:
             return b""
-        if bytes([depth, color]) not in _WITH_KEY:
+        if bytes([depth, color]) not in _WITH_KEY or len(value) > 2 * _CHANNELS[color]:
             raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
     return b"" if kind == b"acTL" and len(value) != 8 else value
 

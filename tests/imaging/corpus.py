@@ -366,9 +366,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png palette behind": lambda: palette(behind=[png_chunk(b"PLTE", bytes(48))]),
     **{f"png palette and {odd} bytes": partial(palette, odd=odd) for odd in (1, 2)},
     "png odd palette, true colors": lambda: png(png_chunk(b"PLTE", bytes(49))),
-    "png pixels behind": lambda: with_chunks(
-        encoded(scene(), "PNG"), b"IEND", png_chunk(b"tEXt", b"a\0b"), pixels_of(plain())
-    ),
+    "png pixels behind": lambda: behind(png_chunk(b"tEXt", b"a\0b") + pixels_of(plain())),
     "png steep": lambda: png(iccp(_STEEP), image=scene().point(lambda v: 126 + v // 64)),
     "png alpha without colors": lambda: png(
         png_chunk(b"tRNS", bytes(99)), image=scene().quantize(16)
@@ -387,11 +385,12 @@ REFUSED = {
     ),
     "avif of other primaries": lambda: encoded(scene(), "AVIF").replace(b"nclx\0\1", b"nclx\0\x0a"),
     "avif with a crop": lambda: encoded(scene(), "AVIF") + b"\0\0\0\x08clap",
-    "icon": lambda: encoded(scene(), "ICO"),
+    "icon": lambda: encoded(scene(), "ICO").replace(b"\0\0\0\0 \0", b"\0\2\0\0 \0", 1),
+    "png long key of gray": lambda: png(png_chunk(b"tRNS", b"\0[[["), image=scene("L")),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
     "webp of alpha twice": webp_of_two_alphas,
-    "webp of secret alpha": partial(secret_webp, animated=False),
-    "webp of frames with secret alpha": partial(secret_webp, animated=True),
+    **{f"webp of secret alpha {i}": partial(secret_webp, animated=bool(i)) for i in (0, 1)},
+    "tiff of 32 bits": lambda: encoded(scene("I"), "TIFF"),
 }
 """Files that browsers show in a way that is not looked at, and that are never cleared."""
 
@@ -413,6 +412,8 @@ DOUBTFUL = {
 
 _PART = ((HALF, scene().resize(HALF), 0, -1),)
 COMPOSED = {
+    **{f"tiff {i}": partial(encoded, scene(), "TIFF", tiffinfo={i: 1}) for i in (254, 330)},
+    "tiff with alpha": lambda: encoded(on_black(), "TIFF"),
     "avif called gray": lambda: encoded(scene(), "AVIF").replace(b"\x81\0\x0c", b"\x81\0\x1c"),
     "apng": lambda: apng(default_is_frame=True),
     "apng default is no frame": lambda: apng(default_is_frame=False),
