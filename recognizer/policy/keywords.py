@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import unescape
 from typing import Any
 
 from recognizer.errors import PolicyError
@@ -69,7 +70,7 @@ class Keywords:
         """Return each keyword that a listing's columns hold, once for each column."""
         if not self or not columns:
             return ()
-        texts = texts_of(columns, self.columns)
+        texts = ((name, unescape(text)) for name, text in texts_of(columns, self.columns))
         return tuple(
             KeywordHit(keyword=keyword, column=column)
             for column, text in (

@@ -33,7 +33,7 @@ def found(keywords, title):
         ("ivory", "box_ivory", True, True),  # as in hashtags and file names
         ("ivory", "ivoryton", False, True),
         ("ivory", "ivory2", False, True),
-        ("ivory", "ivoryton, real ivory", True, True),
+        ("ivory", "ivoryton, real &#105;v&shy;ory", True, True),  # as in HTML
         ("rhino horn", "RHINO\n\t horn", True, True),
         ("Straße", "STRASSE", True, True),
         ("ivory", "iv\u200bo\u00adr\ufe0fy", True, True),  # what is not seen splits no word
