@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import UsageError
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -189,12 +189,3 @@ def text_of_cell(cell: object) -> object:
     if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
         return cell[1:]
     return cell
-
-
-def parquet_library() -> Any:
-    """Return ``pyarrow.parquet``, or raise a :class:`MissingExtraError`."""
-    try:
-        from pyarrow import parquet  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
-    return parquet

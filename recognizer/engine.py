@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,13 @@ _TTA_GROUPS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
 _TTA_PASSES = sum(map(len, _TTA_GROUPS))  # for each view
 _LEAD_RATE = 0.01  # false-positive rate of the default policy: TTA would change no decision beyond
 
-_Scores: TypeAlias = tuple[NDArray[Any], ...]
-"""Of each view: log-odds, and calibrated, the probabilities of labels and of families."""
+
+class _Scores(NamedTuple):
+    """Log-odds and calibrated probabilities of each view: (views, labels or families)."""
+
+    log_odds: NDArray[Any]
+    labels: NDArray[Any]
+    families: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,41 +224,42 @@ class Recognizer(DecisionMaker):
         for image in images:
             rows = slice(last, last + len(image.views))
             last = rows.stop
-            image_scores = tuple(part[rows] for part in scores)
-            self._augment(image, image_scores)
+            image_scores = self._augment(image, _Scores(*(part[rows] for part in scores)))
             prediction = self._prediction(image, image_scores)
             arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored
 
-    def _augment(self, image: LoadedImage, scores: _Scores) -> None:
-        """Rescore near-threshold views with TTA, in place, until one is a lead; higher means count.
+    def _augment(self, image: LoadedImage, scores: _Scores) -> _Scores:
+        """Rescore near-threshold views with TTA until one is a lead; higher means count.
 
         The mean over quarter turns, or over three hues, raises the scores of products more than
         those of other things. The highest views come first, and all passes together are as many
         as the limits allow. Maps stay those of the view itself.
         """
-        views, (log_odds, _, families) = image.views, scores
-        highest = families.max(axis=1, initial=0)
-        most = max(0, (self.limits.views_after(image.decode_ms) - len(views)) // _TTA_PASSES)
-        near = np.argsort(-highest, kind="stable")[:most]
+        highest = scores.families.max(axis=1, initial=0)
+        left = self.limits.views_after(image.decode_ms) - len(image.views)
+        near = np.argsort(-highest, kind="stable")[: max(0, left // _TTA_PASSES)]
         near = near[highest[near] > self.bundle.tta_threshold]
-        before, near_views = log_odds[near], [views[i] for i in near.tolist()]
+        before, near_views = scores.log_odds[near], [image.views[i] for i in near.tolist()]
+        scores = _Scores(*(part.copy() for part in scores))
+        threshold = self.bundle.any_product_thresholds[_LEAD_RATE]
         for group in _TTA_GROUPS:
-            if not near_views or families.max() > self.bundle.any_product_thresholds[_LEAD_RATE]:
-                return
+            if not near_views or scores.families.max() > threshold:
+                break
             copies = (altered(view.rgb, *transform) for transform in group for view in near_views)
             (augmented,) = self._run(["scores"], copies)
             mean = np.mean([before, *np.split(augmented, len(group))], axis=0)
             means = self._calibrate(mean, near_views)
             # All labels together: the higher of each finds no more leads, and more wrong labels.
-            is_higher = means[2].max(axis=1) > families[near].max(axis=1)
+            is_higher = means.families.max(axis=1) > scores.families[near].max(axis=1)
             for kept, new in zip(scores, means, strict=True):
                 kept[near[is_higher]] = new[is_higher]
+        return scores
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
         """Return where a label shows, by the maps of the pass that scored the image."""
-        return self._locate(scored, label)[2]
+        return self._locate(scored, label).regions
 
     def embed(self, image: ImageSource) -> NDArray[np.float32] | None:
         """Return the features, (channels,), of the view of an image that scores highest.
@@ -278,11 +284,7 @@ class Recognizer(DecisionMaker):
             return Explanation(prediction=prediction, label=label)
         if label is None:
             label = max(self.bundle.products or self.labels, key=prediction.scores.__getitem__)
-        frame, heatmap, regions = self._locate(scored, label)
-        prediction = replace(prediction, regions=regions)
-        return Explanation(
-            prediction=prediction, label=label, heatmap=heatmap, regions=regions, rgb=frame.rgb
-        )
+        return self._locate(scored, label)
 
     def features(
         self, images: Sequence[NDArray[np.uint8]]
@@ -325,22 +327,21 @@ class Recognizer(DecisionMaker):
     def _calibrate(self, log_odds: NDArray[np.float32], views: Sequence[Frame]) -> _Scores:
         is_part = np.array([view.box is not None for view in views])
         probabilities = self.bundle.calibrate(log_odds, self.bundle.part_shift * is_part[:, None])
-        return log_odds, probabilities, self.bundle.family_scores(probabilities)
+        return _Scores(log_odds, probabilities, self.bundle.family_scores(probabilities))
 
     def _prediction(self, image: LoadedImage, scores: _Scores) -> Prediction:
-        log_odds, probabilities, families = scores
         status, reason, detail = image.status, image.reason, image.detail
         scored: dict[str, Any] = {}
-        if status is not Status.FAILED and not np.isfinite(log_odds).all():
+        if status is not Status.FAILED and not np.isfinite(scores.log_odds).all():
             # No threshold would ever stop it.
             status, reason = Status.FAILED, Reason.INTERNAL_ERROR
             detail = "the model gave a score that is not a number"
         if status is not Status.FAILED:
-            products = probabilities[:, self._products]
+            products, families = scores.labels[:, self._products], scores.families.max(axis=0)
             view = image.views[int(products.max(axis=1).argmax()) if self._products else 0]
             scored = {
-                "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
-                "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
+                "scores": dict(zip(self.labels, scores.labels.max(axis=0).tolist(), strict=True)),
+                "families": dict(zip(self._families, families.tolist(), strict=True)),
                 "frame": view.index,
                 "part": view.box,
                 "phash": perceptual_hash(_whole(image, view).rgb),
@@ -358,23 +359,27 @@ class Recognizer(DecisionMaker):
             **scored,
         )
 
-    def _locate(
-        self, scored: ScoredImage, label: str
-    ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
+    def _locate(self, scored: ScoredImage, label: str) -> Explanation:
+        """Explain the score of a label by the view in which it is highest."""
         image, column = scored.image, self.labels.index(label)
-        place = int(self._calibrate(scored.outputs["scores"], image.views)[1][:, column].argmax())
-        local = local_probability(scored.outputs["maps"][place], self.bundle)
-        view = image.views[place]
+        scores = self._calibrate(scored.outputs["scores"], image.views)
+        index = int(scores.labels[:, column].argmax())
+        local = local_probability(scored.outputs["maps"][index], self.bundle)
+        view = image.views[index]
         log_odds = np.moveaxis(logit(local), 0, -1)
         shift = 0.0 if view.box is None else self.bundle.part_shift
         heatmap = self.bundle.calibrate(log_odds, shift)[..., column].astype(np.float32)
-        whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
+        if view.box is not None:
+            heatmap = spread(heatmap, view.box, size)
         regions = tuple(
             replace(region, frame=view.index)
             for region in find_regions(local[column], label, size, view.box)
         )
-        return whole, heatmap if view.box is None else spread(heatmap, view.box, size), regions
+        prediction, rgb = replace(scored.prediction, regions=regions), _whole(image, view).rgb
+        return Explanation(
+            prediction=prediction, label=label, heatmap=heatmap, regions=regions, rgb=rgb
+        )
 
 
 def _whole(image: LoadedImage, view: Frame) -> Frame:

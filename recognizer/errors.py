@@ -6,8 +6,10 @@ with a file that the program wrote.
 """
 
 import difflib
+import importlib
 import os
 from collections.abc import Sequence
+from typing import Any
 
 _MAX_SHOWN = 200  # characters of an unexpected error
 
@@ -82,6 +84,14 @@ class MissingExtraError(RecognizerError, ImportError):
     def __str__(self) -> str:
         module, extra = self.args
         return f"{module} is not installed; install it with: {pip_line(extra)}"
+
+
+def import_extra(name: str, extra: str) -> Any:
+    """Return a module that an extra brings, or raise a :class:`MissingExtraError`."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(name.partition(".")[0], extra) from error
 
 
 def pip_line(extra: str) -> str:

@@ -97,11 +97,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
         It also raises a UsageError for a Pillow image, which would have been decoded here, and if
         this is closed or was loaded before a fork; and a RecognizerError if no process starts.
         """
-        return self._answer(*self._submit(image))
+        return self._answer(*self._submit(_predict, image))
 
     async def predict_async(self, image: ImageSource) -> Prediction:
         """Score one image as :meth:`predict` does, while other tasks of the event loop go on."""
-        future, sha256 = await asyncio.to_thread(self._submit, image)
+        future, sha256 = await asyncio.to_thread(self._submit, _predict, image)
         with suppress(Exception):  # raised below
             await asyncio.wrap_future(future)
         return self._answer(future, sha256)
@@ -120,7 +120,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
         It raises as :meth:`predict`, and a UsageError for a label that the model does not have.
         """
-        future, sha256 = self._submit(image, Recognizer.explain, label)
+        future, sha256 = self._submit(_explain, image, label)
         try:
             explanation: Explanation = _unwrapped(future)
         except (DiedError, Refused) as error:
@@ -135,7 +135,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
         """
         jpeg: Thumbnail | None = None
         with suppress(DiedError, Refused):
-            jpeg = _unwrapped(self._submit(image, _thumbnail, side, frame)[0])
+            jpeg = _unwrapped(self._submit(_thumbnail, image, side, frame)[0])
         return jpeg
 
     def _plain(self, image: ImageSource) -> ImageSource:
@@ -147,9 +147,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return bytes(image) if isinstance(image, bytearray | memoryview) else image
 
     def _submit(
-        self, image: ImageSource, work: Callable[..., Any] | None = None, *arguments: Any
+        self, work: Callable[..., Any], image: ImageSource, *arguments: Any
     ) -> tuple[Future[Any], str | None]:
-        """Start a prediction, or other work, in a process; also return the SHA-256 of bytes."""
+        """Start work on an image in a process; also return the SHA-256 of bytes."""
         try:
             image = self._plain(image)
         except Refused as refused:
@@ -157,8 +157,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
             answered.set_exception(refused)
             return answered, None
         sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
-        request = (_predict, image, sha256) if work is None else (work, image, *arguments)
-        return self._pool.submit(request), sha256
+        return self._pool.submit((work, image, sha256, *arguments)), sha256
 
     def _answer(self, future: Future[Any], sha256: str | None) -> Prediction:
         try:
@@ -205,8 +204,12 @@ def _predict(recognizer: Recognizer, image: ImageSource, sha256: str | None) -> 
     return scored.prediction
 
 
+def _explain(recognizer: Recognizer, image: ImageSource, _: str | None, label: str) -> Explanation:
+    return recognizer.explain(image, label)
+
+
 def _thumbnail(
-    recognizer: Recognizer, image: ImageSource, side: int, index: int
+    recognizer: Recognizer, image: ImageSource, _: str | None, side: int, index: int
 ) -> Thumbnail | None:
     frames = load_image(image, min_side=side, limits=recognizer.limits).frames
     chosen = next((frame for frame in frames if frame.index == index), next(iter(frames), None))

@@ -18,6 +18,7 @@ from recognizer.imaging.near_copies import to_bytes
 from recognizer.policy.values import KnownMatch
 from recognizer.prediction import MAX_DISTANCE, Digest
 
+MAX_SECONDS_AHEAD = 86_400  # of an outcome: a time that is further ahead is of a wrong clock
 _MAX_MATCHES = 20  # of one image that are reported, the nearest
 
 
@@ -74,7 +75,7 @@ def read_outcomes(path: Path) -> Iterator[KnownItem]:
 
     Images without a perceptual hash are left out: unreadable and blank images would match others.
     """
-    soon = time.time() + 86_400  # as in the view `standing`, a clock that is further ahead is wrong
+    soon = time.time() + MAX_SECONDS_AHEAD
     lines = sorted(_lines(path), key=lambda o: 0.0 if (at := o.time.timestamp()) > soon else at)
     withdrawn = {line.withdraws for line in lines}
     latest = {

@@ -281,10 +281,9 @@ def toml_value(value: object) -> str:
 
 
 _THRESHOLDS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
-    "review_rate": ("review", Rate),
-    "review_probability": ("review", Probability),
-    "priority_rate": ("priority", Rate),
-    "priority_probability": ("priority", Probability),
+    f"{level}_{kind.__name__.lower()}": (level, kind)
+    for level in ("review", "priority")
+    for kind in (Rate, Probability)
 }
 _KEYS = get_type_hints(Policy) | {"rules": dict[str, dict[str, Any]], "actions": dict[str, str]}
 del _KEYS["default"]  # its levels stand at the top of a file

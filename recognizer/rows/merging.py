@@ -12,9 +12,9 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from recognizer._files import parquet_library, replacing
+from recognizer._files import replacing
 from recognizer._sqlite import columns_of, statements
-from recognizer.errors import ScanFileError, UsageError
+from recognizer.errors import ScanFileError, UsageError, import_extra
 from recognizer.rows.images import NewRow, put_rows
 from recognizer.rows.listings import group_copies
 from recognizer.rows.queue import IS_QUEUED, refresh_entries
@@ -106,7 +106,7 @@ def _add_scan(file: ScanFile, other: ScanFile) -> int:
 
 def read_parquet(path: Path) -> Iterator[Row]:
     """Yield the rows of a Parquet file, each in JSON in its column ``row``."""
-    parquet = parquet_library()
+    parquet = import_extra("pyarrow.parquet", "parquet")
     import pyarrow  # noqa: PLC0415 - an extra
 
     number = 0

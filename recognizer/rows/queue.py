@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from recognizer._sqlite import columns_of
+from recognizer.known import MAX_SECONDS_AHEAD
 from recognizer.policy.values import QUEUE_ORDER, Decision
 from recognizer.rows.records import hash_of
 
@@ -17,6 +18,7 @@ SCHEMA_VALUES = {
     " score DESC, source",
     "queue_order": "place, unproven, reports DESC, score DESC, first",
     "is_lead": IS_LEAD,
+    "ahead": f"+{MAX_SECONDS_AHEAD} seconds",
     "places": " ".join(f"WHEN '{decision}' THEN {place}" for decision, place in _PLACE.items()),
     "levels": ", ".join(f"({place}, '{decision}')" for decision, place in _PLACE.items()),
 }

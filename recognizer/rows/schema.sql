@@ -147,7 +147,7 @@ FROM (
 -- Outcomes that were not withdrawn; the one of the latest moment counts, of equally late ones the last
 -- added. A date that is far ahead of now came from a wrong clock.
 CREATE VIEW standing AS
-SELECT *, iif(time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+1 day'), '', time)
+SELECT *, iif(time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '{ahead}'), '', time)
   || printf(' %012d', number) AS moment
 FROM outcome WHERE occasion != 'withdrawal'
   AND NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.withdraws = outcome.id);

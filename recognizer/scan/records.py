@@ -13,7 +13,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from recognizer._files import name_columns, parquet_library
+from recognizer._files import name_columns
+from recognizer.errors import import_extra
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
@@ -126,7 +127,7 @@ _BATCH_ROWS = 64
 
 
 def _parquet_records(file: BinaryIO) -> Iterator[Record]:
-    pq = parquet_library()
+    pq = import_extra("pyarrow.parquet", "parquet")
     number = 0
     # Buffered, and nothing read ahead: a row group may hold gigabytes.
     with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:

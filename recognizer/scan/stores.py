@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, cast
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import MissingExtraError, UsageError, import_extra
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, open_regular, read_file, refusal, refusing
 from recognizer.scan.items import FileLocation, TableLocation, Url
@@ -42,7 +42,7 @@ class Store:
         is_s3 = place.scheme in _S3_SCHEMES
         if "::" in url:  # it could lead anywhere
             raise UsageError(f"{url}: chained URLs are not followed")
-        fsspec = _fsspec()
+        fsspec = import_extra("fsspec", "cloud")
         try:
             options = {}
             if is_s3:  # the user's own configuration takes precedence
@@ -106,14 +106,6 @@ class Store:
                 yield f"{folder.rstrip('/')}/{name}"
 
 
-def _fsspec() -> Any:
-    try:
-        import fsspec  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("fsspec", "cloud") from error
-    return fsspec
-
-
 def opened(location: TableLocation) -> BinaryIO:
     if isinstance(location, FileLocation):
         return io.BufferedReader(open_regular(location))
@@ -132,11 +124,7 @@ def _fetch(url: Url, limits: Limits, allow_hosts: Collection[str]) -> bytes:
         raise Refused(Reason.SOURCE_REFUSED, "not the URL of an image on the web")
     if (host := match[1].lower()) not in allow_hosts:
         raise Refused(Reason.SOURCE_REFUSED, f"the web needs --allow-host {host}")
-    fsspec = _fsspec()
-    try:
-        import aiohttp  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("aiohttp", "cloud") from error
+    fsspec, aiohttp = (import_extra(name, "cloud") for name in ("fsspec", "aiohttp"))
     web = fsspec.filesystem(
         "http",
         client_kwargs={"timeout": aiohttp.ClientTimeout(WEB_SECONDS), "auto_decompress": False},

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import parquet_library, replacing
-from recognizer.errors import DatasetError, TrainingError
+from recognizer._files import replacing
+from recognizer.errors import DatasetError, TrainingError, import_extra
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.folds import stratified_folds
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
@@ -61,7 +61,7 @@ class OutOfFold:
 
 def write_out_of_fold(held: OutOfFold, path: Path) -> None:
     """Write the file in one step."""
-    parquet = parquet_library()
+    parquet = import_extra("pyarrow.parquet", "parquet")
     import pyarrow  # noqa: PLC0415 - an extra
 
     arrays = {name: pyarrow.array([getattr(p, name) for p in held.photos]) for name in _TEXTS}
@@ -79,7 +79,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
     try:
         with path.open("rb") as file:  # whose errors have a reason
-            table = parquet_library().read_table(file)
+            table = import_extra("pyarrow.parquet", "parquet").read_table(file)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
         raise DatasetError(f"{path}: not out-of-fold predictions") from error
