@@ -42,7 +42,6 @@ _MESSAGES = {
     409: "Not stored: somebody else has this listing or has decided it, or its photos or "
     "near-copies have changed.",
 }
-_REFUSED = "This request was refused."
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
@@ -230,7 +229,7 @@ class _Pages:
         status = error.status_code if isinstance(error, HTTPException) else 409
         if status == 303:
             return RedirectResponse("/login", 303)
-        return self._say(request, status, _MESSAGES.get(status, _REFUSED))
+        return self._say(request, status, _MESSAGES.get(status, "This request was refused."))
 
     def broken(self, request: Request, error: Exception) -> Response:
         if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
@@ -278,9 +277,8 @@ class _Pages:
         if data.is_list:
             rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
             return JSONResponse({"html": rows, **answer}, status)
-        values = self._card(
-            reviewer, view, entry or self._queue.claim(reviewer, view), entry and draft
-        )
+        shown = entry or self._queue.claim(reviewer, view)
+        values = self._card(reviewer, view, shown, entry and draft)
         card = self._html(request, reviewer, "card.html.j2", **values)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "url": url, **answer}, status)

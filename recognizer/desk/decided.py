@@ -46,11 +46,7 @@ def about_images(
                 {"name": listing, **outcome.to_json()},
             )
             is_known = bool(before) or any(was_there for _, was_there, *_ in images)
-            about = {
-                key: has
-                for key, was_there, is_lead, has in images
-                if is_lead and was_there >= is_known
-            }
+            about = {key: has for key, was, is_lead, has in images if is_lead and was >= is_known}
             labelled = {key for key, has_lead in about.items() if has_lead} or {*[*about][:1]}
             unnamed = replace(outcome, label=None)
             parts = [

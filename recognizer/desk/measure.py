@@ -109,9 +109,9 @@ def measure_outcomes(
         if groups := _groups_of(rows):
             level = min((level for *_, level in groups), key=QUEUE_ORDER.index)
             leads.append((groups, level, outcome))
-        elif all(row.decision is Decision.CLEAR for row in rows):
+        elif (probability := audit_of(rows)) is not None:
             cleared += 1
-            for probability in [row.audit for row in rows if row.audit is not None][:1]:
+            if probability:
                 drawn[probability] += 1
                 audited[probability] += outcome is not None
                 found[probability] += bool(outcome and outcome.judgement is Judgement.CONFIRMED)
@@ -126,6 +126,12 @@ def measure_outcomes(
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
         unknown_labels=tuple(sorted(label for label in labels if label and label not in family_of)),
     )
+
+
+def audit_of(rows: Sequence[Row]) -> float | None:
+    """Return how likely an image was drawn for an audit sample; None if any listing raises it."""
+    is_clear = all(row.decision is Decision.CLEAR for row in rows)
+    return max(row.audit or 0.0 for row in rows) if is_clear else None
 
 
 def _groups_of(rows: Iterable[Row]) -> set[_Group]:

@@ -39,7 +39,6 @@ class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of 
         self.words = words
 
 
-_UNREAD = "The photo cannot be read from here."
 _GONE = (
     "The file has gone since the scan, or this was not started in the folder in which the scan ran."
 )
@@ -62,7 +61,7 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
     try:
         data = read(row)
     except Refused as error:
-        words, hint = _UNREAD, ""
+        words, hint = "The photo cannot be read from here.", ""
         if error.reason is Reason.NOT_FOUND:
             words, hint = _GONE, "; relative paths begin in the folder in which the scan ran"
         raise Unavailable(words, f"{error.reason}: {error.detail}{hint}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.desk.measure import MIN_DECIDED, audit_weights
+from recognizer.desk.measure import MIN_DECIDED, audit_of, audit_weights
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.errors import UsageError
 from recognizer.intervals import share, weighted_count
@@ -77,16 +77,15 @@ def measure_reviewed(
         scanned += 1
         leads = [lead for row in rows for lead in row.leads]
         outcome = decisions.get(rows[0].sha256 or "")
-        draws = [row.audit for row in rows if row.audit is not None and not leads]
-        for probability in draws[:1]:
+        if probability := audit_of(same):
             drawn[probability] += 1
             audited[probability] += outcome is not None
         of_image = rows[0].scores or {}  # the highest probability of any family counts
         score = 1 - min(math.prod(1 - of_image[name] for name in names) for names in families)
-        weight = (1.0 if leads else next(iter(draws), None)) if outcome else None
-        if weight is not None:
+        weight = (1.0 if leads else probability) if outcome else None
+        if weight:
             floor = min([floor, *([lead.threshold for lead in leads] or [score])])
-        if weight is not None or score > GRID[-1]:
+        if weight or score > GRID[-1]:
             is_shown = bool(outcome and outcome.judgement is Judgement.CONFIRMED)
             kept.append((score, is_shown, bool(leads), weight))
     if not kept:

@@ -176,13 +176,11 @@ def _print(found: Measurement, rate: str | None) -> None:
         f"{misses.cleared:,} distinct clear ones) show a product: an estimated "
         f"{misses.rate.as_percent()} of the clear images"
     )
-    if misses.recall is not None:
-        typer.echo(f"Recall: {misses.recall.as_percent()}")
-    else:
-        typer.echo(
-            f"Recall: unknown; it needs verdicts on {MIN_DECIDED:.0%} of the leads, as the first "
-            "that reviewers decide do not stand for the others, and a product among all."
-        )
+    unknown = (
+        f"unknown; it needs verdicts on {MIN_DECIDED:.0%} of the leads, as the first that "
+        "reviewers decide do not stand for the others, and a product among all."
+    )
+    typer.echo(f"Recall: {misses.recall.as_percent() if misses.recall else unknown}")
 
 
 def _cells(found: Precision) -> list[str]:
