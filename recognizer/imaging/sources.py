@@ -21,7 +21,7 @@ MEBIBYTE = 1024 * 1024
 
 MAX_SIDE = 65_535  # pixels, as of a JPEG: Pillow takes memory for each row, however short it is
 
-VIEW_MS = 8.0  # of CPU: to cut a view out of an image, reduce and score it
+VIEW_MS = 11.0  # of CPU: to cut a view out of an image, reduce and score it by all networks
 
 _BYTES_A_PIXEL = 10
 _MIN_DECODED = 256 * MEBIBYTE

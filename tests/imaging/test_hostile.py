@@ -140,6 +140,7 @@ def test_frames_and_views_are_bounded_by_time():
     found = [load_image(data, parts=True, limits=Limits(max_ms=ms)) for ms in (1_000, 30, 14)]
     assert [len(image.frames) for image in found] == [8, 8, 3]
     assert [len(image.views) for image in found[1:]] == [1, 1]
+    assert Limits(max_ms=120).views_after(10.0) == 10  # by all networks, 10 to 11 ms each
 
 
 def test_the_longest_side_is_decoded():
