@@ -26,7 +26,7 @@ _OF_AN_ANIMATION = {"gif": 8, "png": 22}  # canvases, and what a frame leaves be
 _NANOSECONDS = {
     "jpeg": (2.5, 9.0),
     "progressive JPEG": (2.0, 30.0),
-    "png": (5.5, 16.0),  # for each byte of a pixel; it is unpacked twice
+    "png": (8.0, 20.0),  # for each byte of a pixel; it is unpacked twice
     "webp": (9.0, 50.0),
     "avif": (7.0, 90.0),
     "heic": (2.0, 28.0),

@@ -119,7 +119,7 @@ SLOW = {
     "progressive": (encoded(FRAMES[0], quality=95, progressive=True), 2),
     "table of colors": (encoded(FRAMES[0], icc_profile=table_profile(b"RGB ", lambda *c: c)), 10),
     "AVIF": (encoded(FRAMES[0], "AVIF", quality=100), 5),
-    "PNG": (encoded(FRAMES[0], "PNG"), 2),
+    "PNG": (encoded(FRAMES[0], "PNG"), 5),
     "damaged": (PLAIN[:-500], 1),  # it is decoded twice
 }
 
