@@ -225,10 +225,6 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle):
     choice = precise(bundle, [*GOOD, *BAD, *[(0.55, None, None)] * 20])
     assert choice.step.leads == 20
     assert choice.steps[-1].threshold >= 0.55
-    base = Policy(ignore=frozenset({"rhino_horn"}))
-    policy = policy_of(choice, choice.step, base, "next")
-    assert policy.default.review == Probability(choice.step.threshold)
-    assert policy.ignore == {"rhino_horn"}
 
 
 def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle):

@@ -75,6 +75,8 @@ def reliability(is_product: NDArray[np.bool_], probabilities: NDArray[np.float64
         CalibrationDisplay.from_predictions(
             is_product, probabilities, n_bins=10, name="photos", ax=(axes := figure.subplots())
         )
+        axes.legend().remove()  # which lies on the line
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
         axes.set(xlabel="probability of a product", ylabel="share with a product")
         return data_uri(figure)
 
