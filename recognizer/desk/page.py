@@ -96,18 +96,21 @@ class _Report(CardMaker):
         return entry, self.card(entry)
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
+        members = self._entries.members(entry, None) if entry.state == OPEN else [entry]
+        return {"entry": entry, "copies": [*map(self._filtered, members)]}
+
+    def _filtered(self, entry: Entry) -> dict[str, Any]:
+        """Return what a listing is filtered by, as at the desk."""
         images = [image.row for image in self._entries.photos(entry, PHOTOS_ON_A_CARD)]
         columns = (images[0].item or {}) if images else {}
         words = [one for value in columns.values() if (one := as_text(value))]
-        words += [row.source for row in images]
-        words += [f"{copy.name} {copy.title or ''}" for copy in others]
+        words += [entry.name, *(row.source for row in images)]
         return {
-            "entry": entry,
+            **{name: getattr(entry, name) for name in ("level", "seller", "location", "reports")},
+            "score": entry.score if entry.product else None,
+            "price": entry.amount,
             "products": sorted({lead.name for row in images for lead in row.leads}),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
-            "folded": len(others),
-            "sellers": "\n".join({one.seller: None for one in (entry, *others) if one.seller}),
         }
 
     def picture(self, image: Image) -> dict[str, Any]:

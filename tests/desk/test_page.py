@@ -67,7 +67,7 @@ class Page(HTMLParser):
     @property
     def rows(self):
         """The listings, in their order."""
-        return [{k: v or "" for k, v in one.items()} for one in self.having("data-products")]
+        return [{k: v or "" for k, v in one.items()} for one in self.having("data-copies")]
 
     @property
     def titles(self):

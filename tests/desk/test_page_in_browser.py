@@ -26,12 +26,13 @@ def page(browser, tmp_path, tiny_bundle):
     one = listing(1, reports=1, listed_at="2026-03-01")
     evil = listing(0, price="€1.200,00", title=EVIL, url="javascript:document.title=2", seller=EVIL)
     leads = (lead("ivory", 0.9, kind=CandidateKind.FAMILY), lead("rhino_horn", 0.6))
+    copy, coral = listing(3, seller="C", price="777", color="Jade"), (lead("coral"),)
     rows = [
         bare_row("0.jpg", 0.95, "priority", item=evil),
         bare_row("1a.jpg", 0.9, "review", item=one, leads=leads),
         bare_row("1b.jpg", 0.8, "review", item=one),
         bare_row("2.jpg", 0.7, "review", item=listing(2, reports=4, color="Bamboo"), phash=HASH),
-        bare_row("3.jpg", 0.6, "review", item=listing(3, seller="C"), phash=HASH),
+        bare_row("3.jpg", 0.6, "review", item=copy, phash=HASH, leads=coral),
         bare_row("said.jpg", 0.55, "review"),
         bare_row("broken.jpg", 0.0, "unscored"),
         bare_row("clear.jpg", 0.1, "clear", audit=0.5),
@@ -88,8 +89,10 @@ def test_the_list_has_pages_and_filters_and_a_grid(page):
     page.fill("#listings [name=q]", "l3")  # a near-copy of Carving 2
     page.press("#listings [name=q]", "Enter")
     wait_for(page, names, "Carving 2")
-    go(page, "#/?q=carving&seller=c")  # who sells that near-copy
-    wait_for(page, "#found", "1 listing; near-copies: 1")
+    go(page, "#/?seller=c&product=coral&max_price=1000&q=jade")  # as is that near-copy
+    wait_for(page, "#found", "1 listing")
+    go(page, "#/?seller=c&reported=1")  # which is the other one
+    wait_for(page, "#found", "0 listings")
     chosen = page.locator("#listings option[value=rhino_horn]")
     assert chosen.text_content().endswith(" (0)")  # under the words that are searched
     page.click("#listings .buttons a")
@@ -102,7 +105,7 @@ def test_the_list_has_pages_and_filters_and_a_grid(page):
     assert chosen.text_content().endswith(" (1)")
     go(page, "#/?min_score=0.6&sort=old")  # without near-copies
     wait_for(page, names, EVIL, "Carving 2", "Carving 1")
-    for query in ("min_price=1,000", f"seller={quote(EVIL.upper())}", "max_price=1200,5"):
+    for query in ("min_price=1,000", f"seller={quote(EVIL.upper())}", "q=0&max_price=1200,5"):
         go(page, f"#/?{query}&state=all")
         wait_for(page, names, EVIL)
         go(page, "#/?q=many")

@@ -472,6 +472,7 @@ document.addEventListener("pointermove", (event) => {
 
 // --- the report: the pages of the desk to read, without a server ---------------------------------
 const entries = isReport ? all("#listings [data-key]") : [];
+const copies = new Map(entries.map((row) => [row, JSON.parse(row.dataset.copies)])); // a listing and its near-copies
 const SORTS = { score: ["score", -1], dear: ["price", -1], cheap: ["price", 1] };
 Object.assign(SORTS, { new: ["date", -1], old: ["date", 1], seller: ["seller", 1] });
 
@@ -479,40 +480,43 @@ const route = () => {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
   return { path, query: new URLSearchParams(query) };
 };
+/** Return the rows with a listing that a query matches, in its order, and how many listings it matches. */
 function matching(query) {
   const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   const state = query.get("state") || "open";
   const section = query.get("section") || "queue";
   const product = query.get("product");
-  const is = (name, value) => !query.get(name) || query.get(name).toLowerCase() === value.toLowerCase();
+  const is = (name, value) => !query.get(name) || query.get(name).toLowerCase() === value?.toLowerCase();
   const bound = (name) => Number(query.get(name)?.replace(/(?<=[1-9]\d*),(?=\d{3}\b)/g, "").replace(",", ".") || NaN);
-  const atLeast = (value, name) => isNaN(bound(name)) || (value !== "" && value >= bound(name));
-  const atMost = (value, name) => isNaN(bound(name)) || (value !== "" && value <= bound(name));
-  const found = entries.filter(({ dataset }) => {
-    return (
-      dataset.section === section &&
-      (state === "all" || dataset.state === state) &&
-      (!product || dataset.products.split(" ").includes(product)) &&
-      ["level", "location"].every((name) => is(name, dataset[name])) &&
-      dataset.sellers.split("\n").some((name) => is("seller", name)) && // of its near-copies, too
-      (!query.get("reported") || Number(dataset.reports) > 0) &&
-      atLeast(dataset.score, "min_score") &&
-      atLeast(dataset.price, "min_price") &&
-      atMost(dataset.price, "max_price") &&
-      words.every((word) => dataset.text.includes(word))
-    );
+  const atLeast = (value, name) => isNaN(bound(name)) || (value !== null && value >= bound(name));
+  const atMost = (value, name) => isNaN(bound(name)) || (value !== null && value <= bound(name));
+  const matches = (copy) =>
+    (!product || copy.products.includes(product)) &&
+    ["level", "location", "seller"].every((name) => is(name, copy[name])) &&
+    (!query.get("reported") || copy.reports > 0) &&
+    atLeast(copy.score, "min_score") &&
+    atLeast(copy.price, "min_price") &&
+    atMost(copy.price, "max_price") &&
+    words.every((word) => copy.text.includes(word));
+  let count = 0;
+  const found = entries.filter((row) => {
+    const { dataset } = row;
+    if (dataset.section !== section || (state !== "all" && dataset.state !== state)) return false;
+    const number = copies.get(row).filter(matches).length;
+    count += number;
+    return number > 0;
   });
   const [name, sign] = SORTS[query.get("sort")] ?? [];
-  if (!name) return found;
+  if (!name) return [found, count];
   const isNumber = name === "score" || name === "price";
   const by = ({ dataset }) => (isNumber ? Number(dataset[name]) : dataset[name].toLowerCase());
   const order = (one, other) => sign * (by(one) < by(other) ? -1 : Number(by(one) > by(other)));
   const [empty, full] = [found.filter((row) => !row.dataset[name]), found.filter((row) => row.dataset[name])];
-  return [...full.sort(order), ...empty];
+  return [[...full.sort(order), ...empty], count];
 }
 function showList(query) {
   listed = query;
-  const found = matching(query);
+  const [found, count] = matching(query);
   const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
   const page = Math.min(pages, Math.max(1, Number(query.get("page")) || 1));
   const shown = new Set(found.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE));
@@ -526,7 +530,7 @@ function showList(query) {
     }
   }
   $("#listings .empty").hidden = found.length > 0;
-  const folded = found.reduce((sum, { dataset }) => sum + Number(dataset.folded), 0);
+  const folded = count - found.length;
   $("#found").textContent = counted(found.length, NOUN) + (folded ? `; near-copies: ${folded}` : "");
   $("#pages").hidden = pages < 2;
   $("#pages span").textContent = `Page ${page} of ${pages}`;
@@ -538,7 +542,7 @@ function showList(query) {
   for (const option of all("#listings [data-choice]")) {
     const under = new URLSearchParams(query);
     under.set(option.parentElement.name, option.value);
-    option.textContent = `${option.dataset.choice} (${matching(under).length})`;
+    option.textContent = `${option.dataset.choice} (${matching(under)[1]})`;
   }
   for (const field of $("#listings form").elements) {
     if (field.type === "checkbox") field.checked = !!query.get(field.name);
@@ -551,7 +555,7 @@ function turn(button, to) {
 }
 function showCard(key) {
   $("#desk").replaceChildren($(`template[data-card="${key}"]`).content.cloneNode(true));
-  const keys = matching(listed).map((entry) => entry.dataset.key);
+  const keys = matching(listed)[0].map((entry) => entry.dataset.key);
   const at = keys.indexOf(key);
   for (const [rel, to] of [["prev", keys[at - 1]], ["next", at < 0 ? null : keys[at + 1]]])
     turn($(`#around [rel=${rel}]`), to && `#/listing/${to}`);
