@@ -29,20 +29,11 @@ def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> floa
     return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
 
 
-def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:
+def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
     """Return the threshold that a share ``rate`` of *further* such negatives is expected to exceed.
 
-    The N scores, N at least 1, are probabilities; the rate is above 0.
-    """
-    if not _tail(len(negative_scores), rate):
-        return threshold_at_fpr(negative_scores, rate)
-    return float(sigmoid(expected_log_odds(logit(negative_scores), rate)))
-
-
-def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
-    """Return the threshold of :func:`expected_threshold` for log-odds.
-
-    If the log-odds are shifted or stretched, as a calibration does, it moves with them.
+    The rate is above 0. If the N log-odds, N at least 1, are shifted or stretched, as a calibration
+    does, the threshold moves with them.
     """
     count = len(negative_log_odds)
     if not (tail := _tail(count, rate)):
@@ -65,7 +56,7 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
     """Return the threshold for each named rate, from calibrated scores without a product."""
     return {
         # Rounded upwards: a threshold that was rounded down would let one more negative pass.
-        rate: math.ceil(1e6 * expected_threshold(negative_scores, rate)) / 1e6
+        rate: math.ceil(1e6 * sigmoid(expected_log_odds(logit(negative_scores), rate))) / 1e6
         for rate in FALSE_POSITIVE_RATES
     }
 

@@ -95,7 +95,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """First stages of an EfficientNet that keep their weights, with the stem."""
 
     pull: NotNegative = 2e-4  # of the backbone towards its first weights, per step, at peak rate
-    weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
     label_smoothing: Share = 0.05  # share of the target spread over all labels
     distill: Share = 0.0  # of the target, that the ensemble's heads say of the photo without edits
     average_weight: Share = 0.75

@@ -16,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn import functional
 
@@ -236,18 +235,14 @@ class Reporter:
         self.on_stage(Stage(words, place * of + seen, len(self._names) * of, name, progress))
 
 
-def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
-    """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
+def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.Adam:
+    """Freeze stages, and return Adam: ``pull`` decays weights, towards the first ones."""
     backbone: Any = network.backbone
     if (count := config.freeze_stages) > len(stages := getattr(backbone, "blocks", ())):
         raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
     for part in (backbone.conv_stem, backbone.bn1, *stages[:count]) if count else ():
         part.requires_grad_(False)
-    rate, decay = config.learning_rate, config.weight_decay
-    rates = ((network.backbone, rate * config.backbone_rate), (network.head, rate))
-    groups = [
-        {**group, "lr": own}
-        for part, own in rates
-        for group in param_groups_weight_decay(part, decay)
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]])
+    rate = config.learning_rate
+    rates = ((backbone, rate * config.backbone_rate), (network.head, rate))
+    groups = [([p for p in part.parameters() if p.requires_grad], own) for part, own in rates]
+    return torch.optim.Adam([{"params": own, "lr": lr} for own, lr in groups if own])

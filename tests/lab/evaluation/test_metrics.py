@@ -9,12 +9,12 @@ from recognizer.intervals import share_by_source
 from recognizer.lab.evaluation.figures import Target, Truth, figures_of, operating_points
 from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, rank
 from recognizer.lab.evaluation.thresholds import (
-    expected_threshold,
+    expected_log_odds,
     fit_thresholds,
     threshold_at_fpr,
 )
 from recognizer.model.description import Estimate
-from recognizer.model.numerics import sigmoid
+from recognizer.model.numerics import logit, sigmoid
 from recognizer.taxonomy import load_taxonomy
 
 
@@ -113,7 +113,7 @@ def test_the_smoothed_tail_holds_its_rate_better_than_the_highest_score():
         over = 1 - np.searchsorted(further, thresholds, side="right") / len(further)
         return float(np.abs(over / 0.001 - 1).mean())
 
-    smoothed = error([expected_threshold(scores, 0.001) for scores in draws])
+    smoothed = error([sigmoid(expected_log_odds(logit(scores), 0.001)) for scores in draws])
     assert smoothed < 0.85 * error([threshold_at_fpr(scores, 0.001) for scores in draws])
 
 
@@ -134,4 +134,4 @@ def test_a_threshold_of_many_negatives_is_the_empirical_one():
     assert found[0.05] < found[0.01] < found[0.001]
     for rate, threshold in found.items():
         assert (scores > threshold).mean() <= float(rate)
-        assert expected_threshold(scores, rate) == threshold_at_fpr(scores, rate)
+        assert expected_log_odds(scores, rate) == threshold_at_fpr(scores, rate)

@@ -67,8 +67,9 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(tmp_path, monkeypatc
     assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_efficientnet"
     monkeypatch.setattr(runs, "train_recipe", Mock(side_effect=KeyboardInterrupt))
     stopped = invoke("train", "--data", photos, *changes, code=ExitCode.INTERRUPTED)
-    place = Path("runs") / "small-cpu"
-    assert f"{place}. Run the same command again to resume." in " ".join(stopped.stderr.split())
+    assert f"{Path('runs/small-cpu')}. Run the same command again to resume." in " ".join(
+        stopped.stderr.split()
+    )
     (photos / "ivory_worked").rename(photos / "Whale Tooth")
     words = " ".join(invoke("train", "--data", photos).output.split())
     assert "unknown label 'Whale Tooth'" in words
@@ -113,9 +114,6 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(tmp_path, mon
     [
         ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
         ("photo = 3", "train.toml: unknown key 'photo' (did you mean photos?)"),
-        ("augment = 3", "Expected `table`, got `int` - at `$.augment`"),
-        ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
-        ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop' (did you mean min_crop?)"),
         ("distill = 0.5", "distill needs ensemble.backbones"),
         ("photos =", "Invalid value"),
@@ -137,7 +135,6 @@ def test_keys_are_changed_on_the_command_line():
     for change, words in (
         ("seed", "--set seed: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
-        ("photo=3", "--set photo=3: unknown key 'photo' (did you mean photos?)"),
         ("augment.shares.hues=1", "unknown edit 'hues' (did you mean hue?)"),
         ("device=tpu", "Invalid enum value 'tpu' - at `$.device`; one of auto, cpu, cuda, mps"),
     ):
