@@ -40,9 +40,8 @@ def test_there_must_be_negatives(recognizer, labelled_photos):
 
 def test_thresholds_rise_as_far_as_augmentation_raises_near_leads(recognizer, monkeypatch):
     def augment(self, image, scores):
-        log_odds, _, families = scores
-        near = families.max(axis=1) > self.bundle.tta_threshold
-        families[near] = self._calibrate(log_odds + 0.5, image.views)[2][near]
+        is_near = scores.families.max() > self.bundle.tta_threshold
+        return self._calibrate(scores.log_odds + 0.5 * is_near, image.views)
 
     monkeypatch.setattr(Recognizer, "_augment", augment)
     photos = [Photo(Path(), str(90 + i * 0.3), "wood", "a", "train") for i in range(200)]
