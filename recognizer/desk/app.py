@@ -176,7 +176,6 @@ class _Pages:
         return self._render(request, "listings.html.j2", **listed, **filters)
 
     def table(self, request: Request) -> Response:
-        """Return the list as CSV, with its filters and in its order."""
         self._signed_in(request)
         content = self._cards.table(View.from_query(request.query_params))
         headers = {"content-disposition": 'attachment; filename="listings.csv"'}
@@ -263,8 +262,9 @@ class _Pages:
         try:
             if data.do == "undo":
                 entry, draft = self._queue.undo(reviewer)
-                notice = "There is nothing to undo in this shift."
-                notice = "Taken back. Here it is again." if draft else notice
+                notice = (
+                    "Taken back. Here it is again." if draft else "Nothing to undo in this shift."
+                )
             elif data.listings:
                 notice = self._decide_many(reviewer, data)
             else:
@@ -306,9 +306,8 @@ class _Pages:
             first=data.pages * PHOTOS_ON_A_CARD,
             expected=data.expected,
         )
-        if data.expected == 1:
-            notice = f"{named(data.do)}: {title}"
-        else:
+        notice = f"{named(data.do)}: {title}"
+        if data.expected > 1:
             notice = f"{counted(data.expected - left, 'listing')}: {named(data.do)}"
         open_ = f"near-cop{'y stays' if left == 1 else 'ies stay'} open and last in the queue"
         return f"{notice}. {left:,} {open_}." if left else notice

@@ -103,14 +103,13 @@ class _Report(CardMaker):
         """Return what a listing is filtered by, as at the desk."""
         images = [image.row for image in self._entries.photos(entry, PHOTOS_ON_A_CARD)]
         columns = (images[0].item or {}) if images else {}
-        words = [one for value in columns.values() if (one := as_text(value))]
-        words += [entry.name, *(row.source for row in images)]
+        words = [*filter(None, map(as_text, columns.values())), *(row.source for row in images)]
         return {
             **{name: getattr(entry, name) for name in ("level", "seller", "location", "reports")},
             "score": entry.score if entry.product else None,
             "price": entry.amount,
             "products": sorted({lead.name for row in images for lead in row.leads}),
-            "text": " ".join(words).lower()[:MAX_SEARCHED],
+            "text": " ".join([entry.name, *words]).lower()[:MAX_SEARCHED],
         }
 
     def picture(self, image: Image) -> dict[str, Any]:

@@ -277,8 +277,7 @@ def _print_choice(choice: Choice, bundle: Bundle) -> None:
         [
             ">" if position == choice.chosen else "",
             f"{step.leads:,.0f}",
-            share_cell(step.recall),
-            share_cell(step.precision),
+            *map(share_cell, (step.recall, step.precision)),
             f"{step.threshold:.4g}",
         ]
         for position, step in enumerate(choice.steps)
