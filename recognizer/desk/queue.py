@@ -204,7 +204,9 @@ class Queue(Entries):
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
             by_hand = {image.row.sha256 for image, _ in ticked if image}
-            self._store(reviewer, about, judgement, seen, by_hand, **details)
+            leads = self.about(entry, first=first) if judgement is Judgement.CONFIRMED else []
+            unticked = {sha256 for sha256, _ in leads if sha256} - {sha256 for sha256, _ in judged}
+            self._store(reviewer, about, judgement, seen, by_hand, unticked, **details)
             left = {entry.unit for entry in others} - {entry.unit for entry, _ in about}
             for other in left:
                 self.skip(reviewer, other)
@@ -241,6 +243,7 @@ class Queue(Entries):
         judgement: Judgement,
         seen: int,
         by_hand: Collection[str | None] = (),
+        unticked: Collection[str] = (),
         *,
         label: str | None = None,
         note: str | None = None,
@@ -248,12 +251,13 @@ class Queue(Entries):
         """Add outcomes; raise a ConflictError if there are others since number ``seen``.
 
         The label goes to images with a lead of it and those that were ticked ``by_hand``, else to
-        the first.
+        the first. The images of the first listing that were ``unticked`` are rejected.
         """
         members = [member for member, _ in subjects]
         now = self._now(members, [sha256 for _, about in subjects for sha256, _ in about])
         outcomes = []
         for member, about in subjects:
+            occasion = Occasion.SECOND if member.second else Occasion.REVIEW
             named = self.labelled(member, label) | {*by_hand}
             named = named & {sha256 for sha256, _ in about} or {about[0][0]}
             outcomes += [
@@ -261,7 +265,7 @@ class Queue(Entries):
                     time=now,
                     reviewer=reviewer,
                     judgement=judgement,
-                    occasion=_occasion_of(member),
+                    occasion=Occasion.AUDIT if member.section == AUDIT else occasion,
                     sha256=sha256,
                     listing=listing,
                     label=label if sha256 in named else None,
@@ -270,6 +274,10 @@ class Queue(Entries):
                 )
                 for sha256, listing in about
             ]
+        outcomes[:0] = [  # earlier ones: the last is the listing's
+            replace(outcomes[0], judgement=Judgement.REJECTED, sha256=sha256, label=None)
+            for sha256 in sorted(unticked)
+        ]
         names = json.dumps([member.name for member in members])
         with self._outcomes.file.transaction() as database:  # nobody else adds any meanwhile
             if database.execute(
@@ -367,12 +375,6 @@ class Queue(Entries):
         moments += f" AND origin = '{DESK}' GROUP BY reviewer, time"
         found = f"SELECT reviewer, avg(gap) FROM ({moments}) WHERE gap < {HOLD_SECONDS} GROUP BY 1"
         return dict(self.file.select(found, (_shift_begin(),)))
-
-
-def _occasion_of(entry: Entry) -> Occasion:
-    if entry.section == AUDIT:
-        return Occasion.AUDIT
-    return Occasion.SECOND if entry.second else Occasion.REVIEW
 
 
 def _shift_begin() -> str:
