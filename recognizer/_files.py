@@ -1,7 +1,7 @@
 """Write a file so that the old or the new version is there, whole, whatever happens.
 
 Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table. What
-holds files or processes is closed by a ``with`` block.
+holds files or processes is closed by a ``with`` block. TOML files are read here, too.
 """
 
 import csv
@@ -9,15 +9,18 @@ import json
 import os
 import sys
 import tempfile
+import tomllib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from recognizer.errors import UsageError
+from recognizer.errors import RecognizerError, UsageError, unknown_name
 
+_MAX_TOML = 1 << 20
+_MAX_MESSAGE = 500  # characters
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -189,3 +192,32 @@ def text_of_cell(cell: object) -> object:
     if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
         return cell[1:]
     return cell
+
+
+def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
+    """Read a TOML file that somebody wrote; a file out of all bounds is an error of this class."""
+    where = os.fspath(path)
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
+            raise error(f"{where} is not a regular file")
+        with open(path, "rb") as file:
+            data = file.read(_MAX_TOML + 1)
+        if len(data) > _MAX_TOML:
+            raise error(f"{where} is larger than {_MAX_TOML:,} bytes")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as cause:
+        raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
+    except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
+        raise error(f"{where} is not TOML: {str(cause)[:_MAX_MESSAGE]}") from cause
+
+
+def toml_words(error: Exception) -> str:
+    """Return the words of an error about values, not endless, with types named as in TOML."""
+    return str(error).replace("`object`", "`table`").replace("`array`", "`list`")[:_MAX_MESSAGE]
+
+
+def require_keys(
+    values: Mapping[str, Any], known: Sequence[str], error: type[RecognizerError]
+) -> None:
+    for key in sorted(set(values) - set(known)):
+        raise error(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")

@@ -56,7 +56,7 @@ VERB_GROUPS = {
 
 VERBS = {verb: entry for group in VERB_GROUPS.values() for verb, entry in group.items()}
 
-EXAMPLES = (
+EXAMPLE_LINES = (
     "recognizer scan photos/",
     "recognizer report scan.sqlite",
     "recognizer decide scan.sqlite --policy strict --dry-run",
@@ -114,7 +114,7 @@ def load_verb(verb: str) -> Any:
     else:
         app = module.app
     command = typer.main.get_command(app)
-    if examples := [line for line in EXAMPLES if f"recognizer {verb} " in line]:
+    if examples := [line for line in EXAMPLE_LINES if f"recognizer {verb} " in line]:
         command.epilog = "\n  ".join(["\b\nExamples:", *examples])
     return command
 

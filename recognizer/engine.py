@@ -79,7 +79,7 @@ class Explanation:
     rgb: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
 
 
-class DecisionMaker:
+class RecognizerBase:
     """A bundle, and the decisions on predictions of its model."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -138,7 +138,7 @@ class DecisionMaker:
             return self._policies.setdefault(policy, loaded)
 
 
-class Recognizer(DecisionMaker):
+class Recognizer(RecognizerBase):
     """A loaded model.
 
     Use :meth:`load`, or the constructor with a loaded bundle. A pickled recognizer is loaded again

@@ -16,7 +16,7 @@ from PIL import Image
 
 from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool, defect
-from recognizer.engine import DecisionMaker, Explanation, Recognizer
+from recognizer.engine import Explanation, Recognizer, RecognizerBase
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import ImageSource, Limits, load_image
 from recognizer.imaging.load import read_bytes
@@ -31,7 +31,7 @@ SERVICE_LIMITS = Limits(max_pixels=25_000_000, max_views=10, max_ms=150)
 150 ms of CPU, which are those of ten ordinary photos."""
 
 
-class GuardedRecognizer(Closes, DecisionMaker):
+class GuardedRecognizer(Closes, RecognizerBase):
     """A model in worker processes, for services that decode what strangers upload.
 
     Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it

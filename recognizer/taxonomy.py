@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from importlib import resources
@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from recognizer.errors import RecognizerError, TaxonomyError, unknown_name
+from recognizer._files import read_toml, require_keys, toml_words
+from recognizer.errors import TaxonomyError, unknown_name
 
 SCHEMA = 1  # of taxonomy.toml
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
 
-_MAX_BYTES = 1 << 20
-_MAX_MESSAGE = 500  # characters
 _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
 
 
@@ -186,32 +185,3 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
         return msgspec.convert({**texts, "name": name}, entry)
     except (TaxonomyError, msgspec.ValidationError) as error:
         raise TaxonomyError(f"{table}.{name}: {toml_words(error)}") from error
-
-
-def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
-    """Read a TOML file that somebody wrote; a file out of all bounds is an error of this class."""
-    where = os.fspath(path)
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
-            raise error(f"{where} is not a regular file")
-        with open(path, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise error(f"{where} is larger than {_MAX_BYTES:,} bytes")
-        return tomllib.loads(data.decode("utf-8"))
-    except OSError as cause:
-        raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
-    except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
-        raise error(f"{where} is not TOML: {str(cause)[:_MAX_MESSAGE]}") from cause
-
-
-def toml_words(error: Exception) -> str:
-    """Return the words of an error about values, not endless, with types named as in TOML."""
-    return str(error).replace("`object`", "`table`").replace("`array`", "`list`")[:_MAX_MESSAGE]
-
-
-def require_keys(
-    values: Mapping[str, Any], known: Sequence[str], error: type[RecognizerError]
-) -> None:
-    for key in sorted(set(values) - set(known)):
-        raise error(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")

@@ -23,7 +23,7 @@ from recognizer.rows.listings import DECIDED as DECIDED_IMAGES
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
-from recognizer.scan.records import json_value
+from recognizer.scan.table_rows import json_value
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
 DESK = "recognizer review"  # the origin of outcomes of a desk

@@ -19,15 +19,20 @@ from typing import Any, TypeAlias, get_type_hints
 
 import msgspec
 
+from recognizer._files import read_toml, require_keys, toml_words
 from recognizer.errors import PolicyError, UsageError, unknown_name
 from recognizer.policy.keywords import KeywordHit, Keywords
 from recognizer.prediction import Natural, Score
-from recognizer.taxonomy import Taxonomy, load_taxonomy, read_toml, require_keys, toml_words
+from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
-EXAMPLES = ("default", "small-platform", "strict")  # the names of the policies in this package
+EXAMPLE_POLICIES = (
+    "default",
+    "small-platform",
+    "strict",
+)  # in this package
 
 
 class Decision(StrEnum):
@@ -167,13 +172,13 @@ class Policy:
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
         """Read a policy from TOML; docs/policy.md shows its keys.
 
-        It is the path of a file, or a name (:data:`EXAMPLES`). The taxonomy is by default that of
-        the package. A file that cannot be read or breaks a rule is a PolicyError.
+        It is the path of a file, or a name (:data:`EXAMPLE_POLICIES`); the taxonomy is by default
+        the package's. A file that cannot be read or breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
             raise UsageError(
                 f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
-                f"{', '.join(EXAMPLES)}"
+                f"{', '.join(EXAMPLE_POLICIES)}"
             )
         path = policy_path(policy)
         values = read_toml(path, PolicyError)
@@ -292,12 +297,12 @@ del _KEYS["default"]  # its levels stand at the top of a file
 def policy_path(policy: str | os.PathLike[str]) -> Path:
     """Return the path of a policy: of this package by its name, else a file."""
     name = os.fspath(policy)
-    if name in EXAMPLES:
+    if name in EXAMPLE_POLICIES:
         return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
     if os.path.exists(policy):
         return Path(policy)
     raise PolicyError(
-        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLE_POLICIES)}"
     )
 
 

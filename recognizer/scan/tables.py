@@ -27,8 +27,8 @@ from recognizer.scan.items import (
     without_parents,
 )
 from recognizer.scan.options import ScanOptions
-from recognizer.scan.records import MAX_NAME, Record, json_value, listing_columns, read_records
 from recognizer.scan.stores import BUCKET_SCHEMES, opened
+from recognizer.scan.table_rows import MAX_NAME, Record, json_value, listing_columns, read_records
 from recognizer.status import Reason
 
 _BAD = Reason.CORRUPT_CONTAINER

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from recognizer.commands import EXAMPLES, VERBS, load_verb
+from recognizer.commands import EXAMPLE_LINES, VERBS, load_verb
 from tests.conftest import refuse, run_python, succeed
 
 
@@ -57,7 +57,7 @@ def test_the_help_that_people_see_has_every_text(verb):
             assert bare(parameter.help) in seen, parameter.name
 
 
-@pytest.mark.parametrize("line", EXAMPLES)
+@pytest.mark.parametrize("line", EXAMPLE_LINES)
 def test_examples_have_the_options_of_their_verbs(line):
     words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recognizer.errors import PolicyError
 from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.values import (
-    EXAMPLES,
+    EXAMPLE_POLICIES,
     CandidateKind,
     Decision,
     Policy,
@@ -60,7 +60,7 @@ def test_a_profile(tmp_path):
     "policy",
     [
         Policy(),
-        *map(Policy.load, EXAMPLES),
+        *map(Policy.load, EXAMPLE_POLICIES),
         Policy(
             name='"quoted"\n\x7f',
             default=Rule(review=Probability(0.25)),
@@ -207,7 +207,7 @@ def test_a_folder_hides_no_policy_of_the_package(tmp_path, monkeypatch):
     assert Policy.load("./default").name == "mine"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", EXAMPLE_POLICIES)
 def test_an_example_is_shown_and_copied(name, tmp_path):
     shown = succeed("policy", name)
     assert f"Policy '{name}'" in shown.stdout

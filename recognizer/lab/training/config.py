@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from recognizer._files import read_toml, toml_words
 from recognizer.errors import TrainingError, unknown_name
-from recognizer.taxonomy import read_toml, toml_words
 
 Count = Annotated[int, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]

@@ -19,7 +19,7 @@ from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Skipped
-from recognizer.scan.records import plain
+from recognizer.scan.table_rows import plain
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, read
 
