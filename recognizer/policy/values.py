@@ -28,11 +28,7 @@ from recognizer.taxonomy import Taxonomy, load_taxonomy
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
-EXAMPLE_POLICIES = (
-    "default",
-    "small-platform",
-    "strict",
-)  # in this package
+EXAMPLE_POLICIES = ("default", "small-platform", "strict")  # in this package
 
 
 class Decision(StrEnum):

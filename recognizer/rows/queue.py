@@ -22,7 +22,7 @@ SCHEMA_VALUES = {
     "places": " ".join(f"WHEN '{decision}' THEN {place}" for decision, place in _PLACE.items()),
     "levels": ", ".join(f"({place}, '{decision}')" for decision, place in _PLACE.items()),
 }
-"""What stands in braces in ``schema.sql``, which adds the image to both orders."""
+"""Values of the names in braces in ``schema.sql``, which adds the image to both orders."""
 
 IMAGE_ORDER = f"{SCHEMA_VALUES['image_order']}, image.id"
 ENTRY_ORDER = f"{SCHEMA_VALUES['queue_order']}, best"

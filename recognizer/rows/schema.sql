@@ -3,7 +3,7 @@
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
 -- hold what the same key of a row holds; text that UTF-8 cannot hold stands in backslash escapes.
--- What stands in braces is in queue.py.
+-- Names in braces are replaced by values of queue.py.
 
 CREATE TABLE model (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL UNIQUE
