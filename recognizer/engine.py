@@ -119,9 +119,9 @@ class RecognizerBase:
             is_foreign |= prediction.scores.keys() != {*self.labels}
             is_foreign |= prediction.families.keys() != {family.name for family in bundle.families}
         if is_foreign:
+            advice = "use the recognizer that made it"
             raise UsageError(
-                f"the prediction comes from another model than {bundle.title}: use the recognizer "
-                "that made it"
+                f"the prediction comes from another model than {bundle.title}: {advice}"
             )
         if (thresholds := self._thresholds.get(policy.digest)) is None:
             policy.check(bundle.taxonomy)

@@ -83,9 +83,8 @@ class GuardedRecognizer(Closes, RecognizerBase):
         return f"{type(self).__name__}({self.bundle.title!r}, provider={self._pool.provider!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"the processes of a {type(self).__name__} cannot be pickled: load it where it is used"
-        )
+        advice = "load it where it is used"
+        raise TypeError(f"the processes of a {type(self).__name__} cannot be pickled: {advice}")
 
     def close(self) -> None:
         """End all processes; images that they work on give ``decoder_crash``."""

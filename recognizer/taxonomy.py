@@ -148,9 +148,8 @@ def _extended(base: Taxonomy, added: Mapping[str, Any]) -> Taxonomy:
                 unknown = unknown_name("label", other, names)
                 raise TaxonomyError(f"{where}: confused_with: {unknown}")
         if name in base.labels and label.kind is not (kind := base.labels[name].kind):
-            raise TaxonomyError(
-                f"{where} is a label of the package, a {kind}: take it out, or choose another name"
-            )
+            advice = "take it out, or choose another name"
+            raise TaxonomyError(f"{where} is a label of the package, a {kind}: {advice}")
         if label.kind is Kind.PRODUCT:
             hint = label.hint or f"{label.display_name}: a custom label without a description."
             family, cites = label.family or name, label.cites or _UNSTATED

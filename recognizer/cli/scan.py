@@ -257,9 +257,8 @@ def _require_sources(sources: Sequence[str], root: str | None) -> None:
         raise UsageError(f"{sources[0]}: no such file or folder")
     folder = parse_location(root or os.curdir)
     if isinstance(folder, FileLocation) and not os.path.isdir(folder):
-        raise UsageError(
-            f"--image-root {root}: not a folder; name that in which the paths of the table begin"
-        )
+        advice = "name that in which the paths of the table begin"
+        raise UsageError(f"--image-root {root}: not a folder; {advice}")
 
 
 def _checked(output: Path) -> Path:

@@ -24,6 +24,16 @@ _UNSEEN = re.compile(
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\ufffc"
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# With what a seller gets around a filter, while people read on: tags, letters and digits that look
+# like others, marks within a word, letters that stand apart.
+_TAG = re.compile("<[a-z/!][^<>]*>", re.IGNORECASE)
+_LOOKALIKES = str.maketrans(
+    "01345@$ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢавекмнорстухѕіјԁһԛԝүαεικνορτυχ",
+    "oieasasabcdefghijklmnoprstuvwyzabekmhopctyxsijdhqwyaeikvoptux",
+)
+_MARKS = r" !-/:-@\[-`{-~\u00b7\u2010-\u2027\u30fb"
+_WITHIN = re.compile(rf"(?<=[^\W_])[{_MARKS[1:]}]+(?=[^\W_])")
+_APART = re.compile(rf"(?<![^\W_])(?:[^\W_][{_MARKS}]{{1,3}})+[^\W_](?![^\W_])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,8 @@ class KeywordHit:
 class Keywords:
     """Words that raise the level of a listing by one, however many there are.
 
-    They are literal, and compared in NFKC, case-folded, and without characters that are not seen.
+    They are literal, compared in NFKC, case-folded, without characters that are not seen, and also
+    found in spite of a seller's tricks: tags, look-alikes, marks, letters that stand apart.
     ``words`` match where no letter or digit stands beside them, ``substrings`` anywhere (for
     languages without blanks between words). ``columns`` are where they are looked for: ``title``
     and ``description`` by any of their usual names, others by their own name.
@@ -53,10 +64,8 @@ class Keywords:
             given = getattr(self, key)
             for text in given:
                 if not normalize(text) or len(text) > MAX_KEYWORD_LENGTH:
-                    raise PolicyError(
-                        f"{key}: {text[:40]!r}: each is a text of 1 to {MAX_KEYWORD_LENGTH} "
-                        "characters that are seen"
-                    )
+                    lengths = f"1 to {MAX_KEYWORD_LENGTH} characters that are seen"
+                    raise PolicyError(f"{key}: {text[:40]!r}: each is a text of {lengths}")
             object.__setattr__(self, key, tuple(dict.fromkeys(given)))
         if len(self.words) + len(self.substrings) > MAX_KEYWORDS:
             raise PolicyError(f"more than {MAX_KEYWORDS:,} keywords")
@@ -70,14 +79,12 @@ class Keywords:
         """Return each keyword that a listing's columns hold, once for each column."""
         if not self or not columns:
             return ()
-        texts = ((name, unescape(text)) for name, text in texts_of(columns, self.columns))
         return tuple(
             KeywordHit(keyword=keyword, column=column)
-            for column, text in (
-                (column, normalize(_UNSEEN.sub("", text)[:MAX_TEXT])) for column, text in texts
-            )
+            for column, text in texts_of(columns, self.columns)
+            for spellings in [_spellings(text)]
             for keyword, sought, is_anywhere in self._sought
-            if sought in text and (is_anywhere or _has_word(text, sought))
+            if any(sought in s and (is_anywhere or _has_word(s, sought)) for s in spellings)
         )
 
     @cached_property
@@ -85,6 +92,14 @@ class Keywords:
         anywhere = {*self.substrings}
         every = dict.fromkeys((*self.substrings, *self.words))
         return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
+
+
+def _spellings(text: str) -> set[str]:
+    """Return a text normalised, as it is and without a seller's tricks."""
+    cut = (_UNSEEN.sub("", unescape(t))[:MAX_TEXT] for t in (text, _TAG.sub("", text)))
+    plain, bare = map(normalize, cut)
+    bare = _APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), bare.translate(_LOOKALIKES))
+    return {plain, _WITHIN.sub("", bare)}
 
 
 def _has_word(text: str, word: str) -> bool:

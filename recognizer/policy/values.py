@@ -297,9 +297,8 @@ def policy_path(policy: str | os.PathLike[str]) -> Path:
         return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
     if os.path.exists(policy):
         return Path(policy)
-    raise PolicyError(
-        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLE_POLICIES)}"
-    )
+    names = ", ".join(EXAMPLE_POLICIES)
+    raise PolicyError(f"{policy}: no such file, nor a policy of this package: {names}")
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:

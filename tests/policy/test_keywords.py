@@ -26,6 +26,10 @@ def found(keywords, title):
     return [hit.keyword for hit in keywords.hits({"title": title})]
 
 
+TRICKS = "iv<b></b>ory|i<i class=x>vo</i>ry|iv<!-- x -->ory|i.v.o.r.y|iv*ory|i v o r y|i - v-o-r-y"
+TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y"  # noqa: RUF001
+
+
 @pytest.mark.parametrize(
     ("word", "title", "is_word", "is_anywhere"),
     [
@@ -36,13 +40,12 @@ def found(keywords, title):
         ("ivory", "ivoryton, real &#105;v&shy;ory", True, True),  # as in HTML
         ("rhino horn", "RHINO\n\t horn", True, True),
         ("Straße", "STRASSE", True, True),
-        ("ivory", "iv\u200bo\u00adr\ufe0fy", True, True),  # what is not seen splits no word
         ("corne de rhinocéros", "Corne de rhinoce\u0301ros", True, True),
         *[("ivory", f"iv{m}ory{m}{m} box", True, True) for m in "\u0301\u0336\u20d2\u20dd\u05b4"],
         ("ivory", "𝓲𝓿𝓸𝓻𝔂 ｉvöry\ufffc", True, True),  # noqa: RUF001
-        ("rhino horn", "rhino\u2800horn", True, True),
+        *[("ivory", f"old {spelling} box", True, True) for spelling in TRICKS.split("|")],
+        ("tusk", "Fine. A bus. K2, t us k; a bus, k", False, False),
         ("งาช้าง", "ขาย งาช้าง", True, True),
-        ("งา", "งาช้าง", False, True),
         ("שֶׁנְהָב", "שֶׁנְהָב ישן", True, True),
         ("слоновая кость", "Слоновая  Кость", True, True),
         ("हाथी", "हाथीदाँत", False, True),
@@ -70,7 +73,7 @@ def test_a_character_that_is_not_seen_hides_no_keyword(character):
         assert found(Keywords(words=("ivory",), substrings=("vor",)), text) == ["vor", "ivory"]
 
 
-@pytest.mark.parametrize("blank", " \t\n\f\r\u2003\u3000")
+@pytest.mark.parametrize("blank", " \t\n\f\r\u2003\u2800\u3000")
 def test_a_blank_is_seen(blank):
     assert found(Keywords(words=("ivory",)), f"iv{blank}ory") == []
     assert found(Keywords(words=("rhino horn",)), f"rhino{blank}horn") == ["rhino horn"]
@@ -162,9 +165,8 @@ def test_a_failed_image_is_never_clear(bundle, reason):
     strict = decided(bundle, failed, policy)
     assert reason is not Reason.INTERNAL_ERROR or strict.decision is REVIEW  # it was read
     assert strict.decision is (UNSCORED if reason in UNREADABLE_REASONS else REVIEW)
-    assert strict.why == (
-        () if reason in UNREADABLE_REASONS else (f"review: not scored: {reason}",)
-    )
+    why = () if reason in UNREADABLE_REASONS else (f"review: not scored: {reason}",)
+    assert strict.why == why
 
 
 ANY_POLICY = st.builds(
