@@ -25,15 +25,15 @@ _UNSEEN = re.compile(
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # With what a seller gets around a filter, while people read on: tags, letters and digits that look
-# like others, marks within a word, letters that stand apart.
+# like others, marks within a Latin word (others have none between sentences), letters apart.
 _TAG = re.compile("<[a-z/!][^<>]*>", re.IGNORECASE)
 _LOOKALIKES = str.maketrans(
     "01345@$ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢавекмнорстухѕіјԁһԛԝүαεικνορτυχ",
     "oieasasabcdefghijklmnoprstuvwyzabekmhopctyxsijdhqwyaeikvoptux",
 )
 _MARKS = r" !-/:-@\[-`{-~\u00b7\u2010-\u2027\u30fb"
-_WITHIN = re.compile(rf"(?<=[^\W_])[{_MARKS[1:]}]+(?=[^\W_])")
-_APART = re.compile(rf"(?<![^\W_])(?:[^\W_][{_MARKS}]{{1,3}})+[^\W_](?![^\W_])")
+_WITHIN = re.compile(rf"(?<=[a-z])[{_MARKS[1:]}]+(?=[a-z])")
+_APART = re.compile(rf"(?<![^\W_])(?:[a-z][{_MARKS}]{{1,3}})+[a-z](?![^\W_])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

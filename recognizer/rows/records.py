@@ -161,7 +161,7 @@ def read_row(path: bytes | None, *record: Any) -> Row:
     for key in (*_JSON, *REFERENCES):
         values[key] = from_json(values[key])
     if path is not None:
-        values["source"] = path.decode("utf-8", "surrogatepass")
+        values["source"] = str(path, "utf-8", "surrogatepass")
     return msgspec.convert(values, Row)
 
 

@@ -33,7 +33,6 @@ TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y"  # no
 @pytest.mark.parametrize(
     ("word", "title", "is_word", "is_anywhere"),
     [
-        ("ivory", "Old IVORY box", True, True),
         ("ivory", "box_ivory", True, True),  # as in hashtags and file names
         ("ivory", "ivoryton", False, True),
         ("ivory", "ivory2", False, True),
@@ -50,6 +49,7 @@ TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y"  # no
         ("слоновая кость", "Слоновая  Кость", True, True),
         ("हाथी", "हाथीदाँत", False, True),
         ("象牙", "老象牙手串", False, True),  # no blanks between words: a substring it should be
+        ("象牙", "大象，牙刷", False, False),  # noqa: RUF001
         ("c++", "c++", True, True),
         ("(.*", "anything", False, False),
         ("(.*", "a (.* b", True, True),

@@ -223,12 +223,11 @@ def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory, data):
                 assert result.exit_code in {0, 2}, (result.output, result.exception)
 
 
-@pytest.mark.parametrize("damage", ["report image", "rows model", "rows policy"])
-def test_a_table_that_lost_rows_is_an_error(tmp_path, damage):
+@pytest.mark.parametrize("table", ["image", "model", "policy", "image SET path = 1"])
+def test_a_table_that_lost_rows_or_has_wrong_values_is_an_error(tmp_path, table):
     path = write_scan(tmp_path / "scan.sqlite", [bare_row("a1", 0.9, "review")])
-    verb, table = damage.split()
-    execute(path, f"DELETE FROM {table}")
-    done = invoke(verb, path, "-o", tmp_path / "written.jsonl")
+    execute(path, f"{'UPDATE' if 'SET' in table else 'DELETE FROM'} {table}")
+    done = invoke("report", path, "-o", tmp_path / "written.html")
     assert (done.exit_code, "is damaged" in done.output) == (2, True), done.output
 
 
