@@ -95,11 +95,12 @@ class Keywords:
 
 
 def _spellings(text: str) -> set[str]:
-    """Return a text normalised, as it is and without a seller's tricks."""
-    cut = (_UNSEEN.sub("", unescape(t))[:MAX_TEXT] for t in (text, _TAG.sub("", text)))
-    plain, bare = map(normalize, cut)
-    bare = _APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), bare.translate(_LOOKALIKES))
-    return {plain, _WITHIN.sub("", bare)}
+    """Return a text normalised, with and without a seller's tricks."""
+    texts = {text, _TAG.sub("", text)}
+    plain = {normalize(_UNSEEN.sub("", unescape(t))[:MAX_TEXT]) for t in texts}
+    latin = (t.translate(_LOOKALIKES) for t in plain)
+    joined = (_APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), t) for t in latin)
+    return plain | {_WITHIN.sub("", t) for t in joined}
 
 
 def _has_word(text: str, word: str) -> bool:

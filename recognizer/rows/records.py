@@ -161,7 +161,7 @@ def read_row(path: bytes | None, *record: Any) -> Row:
     for key in (*_JSON, *REFERENCES):
         values[key] = from_json(values[key])
     if path is not None:
-        values["source"] = str(path, "utf-8", "surrogatepass")
+        values["source"] = str(path, "utf-8", "surrogatepass")  # a TypeError if it is damaged
     return msgspec.convert(values, Row)
 
 

@@ -27,7 +27,7 @@ def found(keywords, title):
 
 
 TRICKS = "iv<b></b>ory|i<i class=x>vo</i>ry|iv<!-- x -->ory|i.v.o.r.y|iv*ory|i v o r y|i - v-o-r-y"
-TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y"  # noqa: RUF001
+TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y|IVORY|iv\u200bo\u00adr\ufe0fy"  # noqa: RUF001
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y"  # no
         *[("ivory", f"old {spelling} box", True, True) for spelling in TRICKS.split("|")],
         ("tusk", "Fine. A bus. K2, t us k; a bus, k", False, False),
         ("งาช้าง", "ขาย งาช้าง", True, True),
+        ("งา", "งาช้าง", False, True),
         ("שֶׁנְהָב", "שֶׁנְהָב ישן", True, True),
         ("слоновая кость", "Слоновая  Кость", True, True),
         ("हाथी", "हाथीदाँत", False, True),
