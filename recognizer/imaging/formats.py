@@ -62,8 +62,8 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     if head[:2] == b"BM" and len(head) >= 18:  # two letters alone may begin any text
         return "bmp" if int.from_bytes(head[14:18], "little") in _BMP_HEADERS else None
     if head[4:8] == b"ftyp":
-        end = min(len(head), int.from_bytes(head[:4], "big"))
-        brands = {head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))}
+        end = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+        brands = {head[8:12], *(head[i : i + 4] for i in range(16, min(len(head), end) - 3, 4))}
         if brands & _AVIF_BRANDS:
             return "avif"
         if brands & _HEIF_BRANDS:

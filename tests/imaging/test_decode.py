@@ -326,6 +326,7 @@ def test_an_animation_that_is_not_decoded_to_its_end_says_so(kind):
 def test_formats_are_known_by_their_magic_bytes(name):
     assert sniff(MAGICS[name]) == name
     assert sniff(MAGICS[name] + bytes(400)) == name
+    assert sniff(MAGICS[name].replace(b"\x1cftyp", b"\1ftyp\0\0\0\0\0\0\0\x24")) == name
 
 
 def test_pixels_that_look_like_a_chunk_make_no_animation():
