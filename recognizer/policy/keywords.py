@@ -28,8 +28,8 @@ _UNSEEN = re.compile(
 # like others, marks within a Latin word (others have none between sentences), letters apart.
 _TAG = re.compile("<[a-z/!][^<>]*>", re.IGNORECASE)
 _LOOKALIKES = str.maketrans(
-    "01345@$ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢавекмнорстухѕіјԁһԛԝүαεικνορτυχ",
-    "oieasasabcdefghijklmnoprstuvwyzabekmhopctyxsijdhqwyaeikvoptux",
+    "01345@$ıᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢавекмнорстухѕіјԁһԛԝүαεικνορτυχ",
+    "oieasasiabcdefghijklmnoprstuvwyzabekmhopctyxsijdhqwyaeikvoptux",
 )
 _MARKS = r" !-/:-@\[-`{-~\u00b7\u2010-\u2027\u30fb"
 _WITHIN = re.compile(rf"(?<=[a-z])[{_MARKS[1:]}]+(?=[a-z])")
@@ -99,8 +99,8 @@ def _spellings(text: str) -> set[str]:
     texts = {text, _TAG.sub("", text)}
     plain = {normalize(_UNSEEN.sub("", unescape(t))[:MAX_TEXT]) for t in texts}
     latin = (t.translate(_LOOKALIKES) for t in plain)
-    joined = (_APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), t) for t in latin)
-    return plain | {_WITHIN.sub("", t) for t in joined}
+    joined = [_APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), t) for t in latin]
+    return plain | {_WITHIN.sub(w, t) for t in joined for w in ("", " ")}  # rhino-horn: two words
 
 
 def _has_word(text: str, word: str) -> bool:

@@ -27,7 +27,7 @@ def found(keywords, title):
 
 
 TRICKS = "iv<b></b>ory|i<i class=x>vo</i>ry|iv<!-- x -->ory|i.v.o.r.y|iv*ory|i v o r y|i - v-o-r-y"
-TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y|IVORY|iv\u200bo\u00adr\ufe0fy"  # noqa: RUF001
+TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y|IVORY|iv\u200bo\u00adr\ufe0fy|ıvory"  # noqa: RUF001
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ TRICKS += "|ɪᴠᴏʀʏ|іvоrу|ινοrү|1v0ry|i·v·o·r·y|i_v_o_r_y|IVORY|
         ("ivory", "ivoryton", False, True),
         ("ivory", "ivory2", False, True),
         ("ivory", "ivoryton, real &#105;v&shy;ory", True, True),  # as in HTML
-        ("rhino horn", "RHINO\n\t horn", True, True),
+        *[("rhino horn", f"RHINO{mark}horn", True, True) for mark in ("\n\t ", *"-_/", "<b>-")],
         ("Straße", "STRASSE", True, True),
         ("corne de rhinocéros", "Corne de rhinoce\u0301ros", True, True),
         *[("ivory", f"iv{m}ory{m}{m} box", True, True) for m in "\u0301\u0336\u20d2\u20dd\u05b4"],
