@@ -25,7 +25,6 @@ from recognizer.rows.scanfile import ScanFile
 
 Subject: TypeAlias = tuple[str | None, str | None]  # of a verdict: an image, its listing, or both
 MAX_GROUP = 500  # listings that one decision can settle
-MAX_IMAGES = 1000  # of a listing that have to be shown, if they are leads, before it is rejected
 PAGE_SIZE = 50
 MAX_OF_SELLER = 5000  # listings
 

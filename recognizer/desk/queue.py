@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
-from recognizer.desk.entries import MAX_IMAGES, Entries, Entry, Subject
+from recognizer.desk.entries import Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
 from recognizer.errors import UsageError
@@ -198,7 +198,7 @@ class Queue(Entries):
                 without = ()  # a rejection is true of a photo without a tick, too
             judged = self.about(entry, also.keys(), without, first)
             is_of_all = judgement is Judgement.REJECTED or (judged[0][0] is None and not without)
-            if is_of_all and not {*self.about(entry)[:MAX_IMAGES]} <= {*judged}:
+            if is_of_all and not {*self.about(entry)} <= {*judged}:
                 raise UsageError("it has leads on pages that you have not opened")
             about, others = [(entry, judged)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of

@@ -154,7 +154,9 @@ FROM outcome WHERE occasion != 'withdrawal'
 
 -- The latest outcome of each entry: of its listing, or of one of its lead images without naming a listing.
 -- A lead that came later, and of which there is no outcome, opens the entry again, unless it was
--- confirmed. After an outcome by a clock far ahead no image comes later: it counts for the images it names.
+-- confirmed. So does a lead of a product that a rejection by images does not name, such as one by another
+-- policy, of a merged scan, or near a known item. After an outcome by a clock far ahead no image comes
+-- later: it counts for the images it names.
 CREATE VIEW verdict AS
 SELECT unit, standing.number AS number, judgement, reviewer, time
 FROM (
@@ -171,7 +173,9 @@ FROM (
 ) AS of_entry JOIN standing ON standing.number = latest
 WHERE judgement = 'confirmed' OR NOT EXISTS (
   SELECT 1 FROM image WHERE image.unit = of_entry.unit AND {is_lead} AND gone IS NULL
-    AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
+    AND (image.first > standing.time OR (judgement = 'rejected' AND product IS NOT NULL
+        AND (standing.sha256 IS NOT NULL OR standing.origin = 'recognizer review'))
+      OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
     AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
         AND ifnull(outcome.listing, of_entry.name) = of_entry.name));

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
+from recognizer.desk.outcomes import DESK, Judgement, Outcome, Outcomes
 from recognizer.imaging.near_copies import near_copies
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Decision, Policy
@@ -229,15 +229,25 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(tmp_pa
             assert file.select("SELECT count(copies) FROM entry") == [(folded,)]
 
 
-@pytest.mark.parametrize("about", [{"listing": "1"}, {"sha256": digest("a.jpg")}])
-def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(tmp_path, about):
-    first, second = (bare_row(name, 0.9, "review", item={"id": 1}) for name in ("a.jpg", "b.jpg"))
-    path, now = write_scan(tmp_path / "a", [first]), datetime.now(UTC)
+@pytest.mark.parametrize(
+    ("about", "by_policy"),
+    [
+        ({"listing": "1"}, "rejected"),  # as a whole
+        ({"listing": "1", "origin": DESK}, "open"),  # of a desk: no lead of a product was there
+        ({"sha256": digest("a.jpg")}, "open"),
+    ],
+)
+def test_a_lead_without_a_verdict_reopens_its_listing_by_any_clock(tmp_path, about, by_policy):
+    first, new, third = (bare_row(f"{n}.jpg", 0.9, "review", item={"id": 1}) for n in "abc")
+    path, now = tmp_path / "a", datetime.now(UTC)
+    first = replace(first, leads=()) if "origin" in about else first
+    write_scan(path, [first, bare_row("c.jpg", 0.1, "clear", item={"id": 1})])
     with Outcomes(path, write=True) as outcomes:
         ahead = now + timedelta(hours=5)
         outcomes.add([Outcome(time=ahead, reviewer="ann", judgement=Judgement.REJECTED, **about)])
-    for rows, state in [([first], "rejected"), ([replace(second, time=now)], "open")]:
-        write_scan(path, rows)
+    cases = [(first, "rejected"), (third, by_policy), (replace(new, time=now), "open")]
+    for row, state in cases:
+        write_scan(path, [row])
         with ScanFile(path) as file:
             assert file.select("SELECT state FROM queue") == [(state,)]
 
