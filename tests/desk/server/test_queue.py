@@ -284,13 +284,14 @@ def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan, tmp_path):
 def test_the_audit_sample_is_a_section_of_its_own(scan):
     clear = [replace(bare_row(f"{i}.jpg", i / 10, "clear"), audit=0.01) for i in range(5)]
     clear[0] = replace(clear[0], item=listing("a").item)
-    write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a")])
+    raised = replace(listing("a"), source="b.jpg", sha256=clear[4].sha256, leads=())  # not clear
+    write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a"), raised])
     audit = View(section="audit")
     with Queue(scan) as queue:
-        assert queue.open_counts() == {"review": 1, "audit": 5}
+        assert queue.open_counts() == {"review": 1, "audit": 4}
         ((lead_unit, *_),) = queue.page(View())[0]
         found, total = queue.page(audit, 1)
-        assert (queue.page(View(), 1)[1], total) == (1, 5)
+        assert (queue.page(View(), 1)[1], total) == (1, 4)
         assert [entry.name for entry in found] != sorted(entry.name for entry in found)
         one = queue.claim("Anna", audit)
         queue.decide("Anna", one.unit, REJECTED)
