@@ -317,13 +317,9 @@ class _Pages:
             raise HTTPException(400)
         units = {from_key(key): shown for key, shown in data.listings.items()}
         count = self._queue.decide_many(reviewer, units, Judgement(data.do))
-        notice = f"{counted(count, 'listing')}: {named(data.do)}"
-        if not (left := len(units) - count):
-            return notice
-        return (
-            f"{notice}. {left:,} not stored: others have them, they are decided or have changed, "
-            "or have leads that the list does not show."
-        )
+        notice, left = f"{counted(count, 'listing')}: {named(data.do)}", len(units) - count
+        why = "others have them, they are decided or have changed, or have leads that the list "
+        return f"{notice}. {left:,} not stored: {why}does not show." if left else notice
 
     def _reviewer(self, request: Request) -> str | None:
         name, session = request.session.get("name"), request.session.get("id")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
-from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
+from recognizer.desk.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
 from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
 from recognizer.policy.values import QUEUE_ORDER, CandidateKind, Decision
@@ -77,18 +77,16 @@ class Measurement:
 
 
 _Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
-_Counts: TypeAlias = Counter[float]  # by the probability of being drawn
+Stratum: TypeAlias = tuple[float, bool]  # the probability of being drawn; whether it was picked
+_Counts: TypeAlias = Counter[Stratum]
 _Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
 
 
 def distinct_images(scan: ScanFile) -> Iterator[list[Row]]:
     """Yield the rows of each distinct image, by its bytes; a row without bytes is alone."""
     rows = (row for _, row in scan.numbered_rows(order="sha256, image.id"))
-    for sha256, same in groupby(rows, key=lambda row: row.sha256):
-        if sha256 is None:
-            yield from ([row] for row in same)
-        else:
-            yield [*same]
+    for _, same in groupby(rows, key=lambda row: row.sha256 or object()):
+        yield [*same]
 
 
 def measure_outcomes(
@@ -101,7 +99,7 @@ def measure_outcomes(
     decided = outcomes.decided()
     family_of = {name: label.family for of in taxonomies for name, label in of.labels.items()}
     leads: list[_Lead] = []
-    drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
+    drawn, audited, found = _Counts(), _Counts(), _Counts()
     count = cleared = 0
     for rows in images:
         count += rows[0].reason is not Reason.NO_IMAGE
@@ -109,12 +107,12 @@ def measure_outcomes(
         if groups := _groups_of(rows):
             level = min((level for *_, level in groups), key=QUEUE_ORDER.index)
             leads.append((groups, level, outcome))
-        elif (probability := audit_of(rows)) is not None:
+        elif (stratum := audit_of(rows, outcome)) is not None:
             cleared += 1
-            if probability:
-                drawn[probability] += 1
-                audited[probability] += outcome is not None
-                found[probability] += bool(outcome and outcome.judgement is Judgement.CONFIRMED)
+            if stratum[0]:
+                drawn[stratum] += 1
+                audited[stratum] += outcome is not None
+                found[stratum] += bool(outcome and outcome.judgement is Judgement.CONFIRMED)
     judgements = Counter((level, said.judgement if said else None) for _, level, said in leads)
     labels = {said.label for *_, said in leads if said and said.judgement is Judgement.CONFIRMED}
     return Measurement(
@@ -128,10 +126,15 @@ def measure_outcomes(
     )
 
 
-def audit_of(rows: Sequence[Row]) -> float | None:
-    """Return how likely an image was drawn for an audit sample; None if any listing raises it."""
-    is_clear = all(row.decision is Decision.CLEAR for row in rows)
-    return max(row.audit or 0.0 for row in rows) if is_clear else None
+def audit_of(rows: Sequence[Row], outcome: Outcome | None) -> Stratum | None:
+    """Return the stratum of an image in the audit; None if any of its listings raises it.
+
+    Images that were decided on another occasion than an audit stand for no others of the sample.
+    """
+    if any(row.decision is not Decision.CLEAR for row in rows):
+        return None
+    is_picked = outcome is not None and outcome.occasion is not Occasion.AUDIT
+    return max(row.audit or 0.0 for row in rows), is_picked
 
 
 def _groups_of(rows: Iterable[Row]) -> set[_Group]:
@@ -174,12 +177,12 @@ def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> I
 def _misses(
     cleared: int, drawn: _Counts, audited: _Counts, found: _Counts, shown: Estimate | None
 ) -> Misses | None:
-    """Estimate misses by the probability of being drawn."""
+    """Estimate misses by the strata of the sample."""
     if not (weights := audit_weights(drawn, audited)):
         return None
     counts = Counter(dict.fromkeys(weights.values(), 0))
-    for probability, number in found.items():
-        counts[weights[probability]] += number
+    for stratum, number in found.items():
+        counts[weights[stratum]] += number
     missed = weighted_count(counts)
     value, low, high = missed.value, missed.low, min(missed.high, cleared)
     return Misses(
@@ -213,6 +216,6 @@ def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int])
     return Estimate(expected, confirmed, confirmed + leads - decided)
 
 
-def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
-    """Return, by probability, for how many clear images a decided one stands; of all or none."""
-    return {p: n / audited[p] / p for p, n in drawn.items()} if all(audited.values()) else {}
+def audit_weights(drawn: _Counts, audited: _Counts) -> dict[Stratum, float]:
+    """Return, by stratum, for how many clear images a decided one stands; of all or none."""
+    return {s: n / audited[s] / s[0] for s, n in drawn.items()} if all(audited.values()) else {}

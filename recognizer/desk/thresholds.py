@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.desk.measure import MIN_DECIDED, audit_of, audit_weights
+from recognizer.desk.measure import MIN_DECIDED, Stratum, audit_of, audit_weights
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.errors import UsageError
 from recognizer.intervals import share, weighted_count
@@ -67,8 +67,8 @@ def measure_reviewed(
     of distinct images of the scan; ``ignore`` are the labels that the policy ignores.
     """
     families = [[m for m in family.members if m not in ignore] for family in bundle.families]
-    drawn, audited = Counter[float](), Counter[float]()
-    kept: list[tuple[float, bool, bool, float | None]] = []
+    drawn, audited = Counter[Stratum](), Counter[Stratum]()
+    kept: list[tuple[float, bool, bool, bool, Stratum]] = []
     scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
     for same in images:
         rows = [row for row in same if row.scores and row.model.digest == bundle.digest]
@@ -77,17 +77,17 @@ def measure_reviewed(
         scanned += 1
         leads = [lead for row in rows for lead in row.leads]
         outcome = decisions.get(rows[0].sha256 or "")
-        if probability := audit_of(same):
-            drawn[probability] += 1
-            audited[probability] += outcome is not None
+        if (stratum := audit_of(same, outcome) or (0.0, False))[0]:
+            drawn[stratum] += 1
+            audited[stratum] += outcome is not None
         of_image = rows[0].scores or {}  # the highest probability of any family counts
         score = 1 - min(math.prod(1 - of_image[name] for name in names) for names in families)
-        weight = (1.0 if leads else probability) if outcome else None
-        if weight:
+        is_known = outcome is not None and bool(leads or stratum[0])
+        if is_known:
             floor = min([floor, *([lead.threshold for lead in leads] or [score])])
-        if weight or score > GRID[-1]:
+        if is_known or score > GRID[-1]:
             is_shown = bool(outcome and outcome.judgement is Judgement.CONFIRMED)
-            kept.append((score, is_shown, bool(leads), weight))
+            kept.append((score, is_shown, bool(leads), is_known, stratum))
     if not kept:
         raise UsageError(
             f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
@@ -97,7 +97,7 @@ def measure_reviewed(
     stands_for = audit_weights(drawn, audited)
     # How many images each stands for: a lead for itself, and none that nobody has decided.
     weights = np.array(
-        [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
+        [is_known * (is_lead or stands_for.get(of, 0.0)) for *_, is_lead, is_known, of in kept]
     )
     decided = weights > 0
     sample = decided & ~lead

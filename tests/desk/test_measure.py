@@ -104,6 +104,11 @@ def test_each_audited_image_stands_for_those_like_it():
     assert found.rate.low < 0.02
     assert found.rate.high > 0.1
     assert found.recall.value == pytest.approx(1 / 41)
+    # What reviewers of a listing pick out of its clear images stands for no image that they passed.
+    picked = [said(f"c{i}", C) for i in range(50, 60)]
+    found = measure(rows, *outcomes, *picked).misses
+    assert (found.drawn, found.audited, found.found) == (100, 60, 12)
+    assert found.rate.value == pytest.approx((2 / 50 * 90 + 10) / 0.1 / 1000)
 
 
 def test_an_image_counts_once_whatever_the_number_of_its_listings():
