@@ -102,11 +102,11 @@ class CardMaker:
         return {"choices": {name: choices(name, view) for name in ("product", "location")}}
 
     def table(self, view: View) -> bytes:
-        """Return the listings of a view as CSV."""
+        """Return the listings of a view as CSV, all near-copies too."""
         (buffer := io.StringIO()).write("\ufeff")  # by which spreadsheets know UTF-8
         writer = csv.writer(buffer)
         writer.writerow(COLUMNS)
-        for entry in self._entries.page(view, size=1_000_000)[0]:
+        for entry in self._entries.page(view, size=1_000_000, fold=False)[0]:
             hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
             writer.writerow(
                 None if field in hidden else csv_cell(getattr(entry, field))

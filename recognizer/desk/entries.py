@@ -277,15 +277,15 @@ class Entries(Closes):
         return self._select(_IS_MEMBER, values, limit=MAX_GROUP)
 
     def page(
-        self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
+        self, view: View, at: int = 1, *, size: int = PAGE_SIZE, also: str = "1", fold: bool = True
     ) -> tuple[list[Entry], int]:
-        """Return a page of a view, 1 to the last, and the view's length; ``also`` is more SQL."""
+        """Return page ``at`` of a view, or the last, and the view's length; ``also`` is SQL."""
         with self._current():
-            condition, values = view.condition()
+            condition, values = view.condition(also_copies=not fold)
             condition = f"{condition} AND {also}"
             statement = f"SELECT count(*) FROM {ENTRIES} WHERE {condition}"
             ((total,),) = self.file.select(statement, values)
-            offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
+            offset = (min(max(1, at), max(1, -(-total // size))) - 1) * size
             found = self._select(condition, values, limit=size, offset=offset, order=view.order)
             return found, total
 

@@ -129,7 +129,10 @@ class View(NamedTuple):
         if self.is_folded and not also_copies:
             parts.append(IS_FIRST)
         for number, word in enumerate(self.q.split()[:MAX_WORDS]):
+            # LIKE ignores the case of ASCII alone.
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            parts.append(_HAS_WORD.format(word=f":word{number}"))
-            values[f"word{number}"] = f"%{escaped}%"
+            cases = [str.lower] if word.isascii() else [str.lower, str.upper, str.capitalize]
+            named = {f"word{number}_{at}": f"%{case(escaped)}%" for at, case in enumerate(cases)}
+            parts.append(f"({' OR '.join(_HAS_WORD.format(word=f':{name}') for name in named)})")
+            values |= named
         return " AND ".join(parts), values

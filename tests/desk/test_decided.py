@@ -57,10 +57,8 @@ def test_decided_images_are_a_dataset(tmp_path, scan, rows):
     assert "Left out: 1 image rejected without a label" in said.stderr
     found = {photo.sha256: photo.label for photo in load_data([tmp_path / "fewer"])}
     assert found == {rows[0].sha256: "ivory_worked", rows[2].sha256: "ceramic"}
-    for label, words in (
-        ("listing_othr", "did you mean listing_other"),
-        ("ivory_worked", "'ivory_worked' is a product"),
-    ):
+    wrong = {"listing_othr": "did you mean listing_other", "ivory_worked": "is a product"}
+    for label, words in wrong.items():
         refused = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", label)
         assert words in " ".join(refused.stderr.split())
 

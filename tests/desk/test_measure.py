@@ -54,8 +54,7 @@ def test_precision_is_confirmed_among_decided_by_level_and_product():
     review = {p.level: p for p in found.precision if p.name is None}[Decision.REVIEW]
     assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
     assert review.precision.value == 0.5
-    assert review.precision.low < 0.05
-    assert review.precision.high > 0.95
+    assert max(review.precision.low, 1 - review.precision.high) < 0.05
     ivory = [p for p in found.precision if p.name == "ivory_worked"]
     assert {(p.level, p.confirmed) for p in ivory} == {(Decision.REVIEW, 1), (Decision.PRIORITY, 1)}
 
@@ -101,8 +100,7 @@ def test_each_audited_image_stands_for_those_like_it():
     assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
     # 2 of 50, each for 20 of the 1,000.
     assert found.rate.value == pytest.approx(0.04)
-    assert found.rate.low < 0.02
-    assert found.rate.high > 0.1
+    assert 5 * found.rate.low < 0.1 < found.rate.high
     assert found.recall.value == pytest.approx(1 / 41)
     # What reviewers of a listing pick out of its clear images stands for no image that they passed.
     picked = [said(f"c{i}", C) for i in range(50, 60)]

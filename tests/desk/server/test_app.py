@@ -11,7 +11,7 @@ import pytest
 
 from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import ScanFile
-from tests.desk.server.queues import EVIL, SOME_KEY, Client, listing, many, said_in, served
+from tests.desk.server.queues import EVIL, SOME_KEY, Client, copy_of, listing, many, said_in, served
 from tests.rows.rows import NOW, bare_row, digest, write_scan
 
 
@@ -55,12 +55,14 @@ def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path, changed):
 def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path):
     audited = replace(bare_row("clear.jpg", 0.3, "clear"), audit=0.5)
     sold = listing("=1+1", 0.9, price="7", currency="EUR", seller="@x"), listing("b", 0.8)
+    sold = [copy_of(row) for row in sold]  # folded in the list alone
     with served(write_scan(tmp_path / "scan.sqlite", [*sold, audited])) as base:
         anna = Client(base, "Anna")
         link = re.findall(r'href="(/listings.csv[^"]*)"', anna.open("/listings?min_price=5"))[0]
         lines = [*csv.DictReader(io.StringIO(anna.http.get(link).text.removeprefix("\ufeff")))]
         cells = [(one["listing"], one["seller"], one["price"], one["score"]) for one in lines]
         assert cells == [("'=1+1", "'@x", "7 EUR", "0.9")]
+        assert anna.http.get("/listings.csv").text.count("\n") == 3
         blind = anna.http.get("/listings.csv?section=audit").text
         assert "clear.jpg" in blind
         assert "priority" not in blind
