@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from recognizer._files import csv_cell
-from recognizer.desk.entries import Entries, Entry, Image
+from recognizer.desk.entries import MAX_GROUP, Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
 from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
@@ -25,6 +25,7 @@ COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
 """The columns of the list as CSV, and the fields of an entry that are in them."""
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
+MAX_SEARCHED = 4000  # characters of a listing's columns, in a report
 
 _NAMES = {"unscored": "Not scored", "audit": "Audit sample"}
 
@@ -44,7 +45,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals["counted"] = counted
+ENVIRONMENT.globals |= {"counted": counted, "filtered": (PHOTOS_ON_A_CARD, MAX_SEARCHED, MAX_GROUP)}
 ENVIRONMENT.filters["named"] = named
 
 

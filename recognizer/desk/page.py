@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from recognizer._files import replacing
-from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, named
+from recognizer.desk.cards import ENVIRONMENT, MAX_SEARCHED, PHOTOS_ON_A_CARD, CardMaker, named
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
@@ -26,7 +26,6 @@ from recognizer.status import Status
 SECTIONS = {QUEUE: IS_LEAD, "unscored": IS_UNSCORED, AUDIT: "1"}
 MAX_OTHERS = 200  # unscored listings, and those of the audit sample
 
-MAX_SEARCHED = 4000  # characters of a listing's columns
 BYTES_OF_A_LISTING = 12 << 10  # of its pictures, in the mean: 500 leads are at most 10 MB,
 _MIN_LISTINGS = 500  # and fewer may have as much
 _MAX_JPEG = 9 << 10  # bytes of a thumbnail; with its Base64 a third more
