@@ -248,8 +248,7 @@ class ProcessPool(Closes):
             if self._memory_limit is not None and held > self._memory_limit:
                 raise UsageError(
                     f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images: "
-                    f"a worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
-                    "none"
+                    f"a worker takes {mebibytes(held)} for itself; give more, or 0 for no limit"
                 )
             child.memory_limit = self._memory_limit
             return child

@@ -25,10 +25,8 @@ class UsageError(RecognizerError):
 def require_owner(pid: int) -> None:
     """Raise a UsageError unless this is the process ``pid``, which loaded the model."""
     if os.getpid() != pid:  # whose threads it does not have
-        raise UsageError(
-            "this process was forked after the model was loaded: load it after the fork, in each "
-            "process (gunicorn: in post_fork or with the first request)"
-        )
+        words = "load it after the fork, in each process (gunicorn: in post_fork)"
+        raise UsageError(f"this process was forked after the model was loaded: {words}")
 
 
 class BundleError(RecognizerError):

@@ -101,7 +101,5 @@ def _lines(path: Path) -> Iterator[_Line]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise UsageError(
-            f"{path}: line {number}: {error}: known items are a scan's file, or a .jsonl file of "
-            "`recognizer outcomes export`"
-        ) from error
+        advice = "known items are a scan's file, or a .jsonl file of `recognizer outcomes export`"
+        raise UsageError(f"{path}: line {number}: {error}: {advice}") from error

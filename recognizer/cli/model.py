@@ -223,9 +223,8 @@ def doctor_command(
     )
     if not is_same:
         raise BundleError(
-            f"{title}: scores differ from those recorded at export by up to {difference:.3f}: "
-            "with this CPU or provider it cannot be relied on; try another version of onnxruntime, "
-            "or --provider cpu"
+            f"{title}: scores differ by up to {difference:.3f} from those recorded at export: do "
+            "not use it here; try another version of onnxruntime, or --provider cpu"
         )
 
 

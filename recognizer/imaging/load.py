@@ -128,10 +128,8 @@ def read_bytes(source: object, limits: Limits) -> bytes:
         with suppress(Exception):  # a stream; remote storage raises errors of any class
             source.seek(0)  # type: ignore[attr-defined]
         return read_file(source, limits)
-    raise UsageError(
-        f"cannot read an image from {type(source).__name__}: give a pathlib.Path, bytes, a binary "
-        "file object, a uint8 array or a Pillow image"
-    )
+    kinds = "a pathlib.Path, bytes, a binary file object, a uint8 array or a Pillow image"
+    raise UsageError(f"cannot read an image from {type(source).__name__}: give {kinds}")
 
 
 def _array_image(array: _Array) -> Image.Image:
@@ -139,10 +137,8 @@ def _array_image(array: _Array) -> Image.Image:
         array = array[:, :, 0]
     channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
     if channels not in {1, 3, 4} or array.dtype not in (np.uint8, np.uint16) or array.size == 0:
-        raise UsageError(
-            f"an image array must be uint8 or uint16 of shape (H, W), (H, W, 1), (H, W, 3) or "
-            f"(H, W, 4), not {array.dtype} of shape {array.shape}"
-        )
+        words = "an image array must be uint8 or uint16 of shape (H, W) or (H, W, 1, 3 or 4)"
+        raise UsageError(f"{words}, not {array.dtype} of shape {array.shape}")
     if array.dtype == np.uint16:
         check_range(array)
         array = array // 257

@@ -77,11 +77,9 @@ def check_memory(
 def check_decoded(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
     """Raise a Refused if decoding an image takes more bytes than it may."""
     if needed > limits.max_decoded:
-        raise Refused(
-            Reason.TOO_MANY_PIXELS,
-            f"{size[0]}x{size[1]} pixels {what} take {needed // MEBIBYTE} MiB to decode, limit "
-            f"{limits.max_decoded // MEBIBYTE} MiB",
-        )
+        mib, limit = needed // MEBIBYTE, f"limit {limits.max_decoded // MEBIBYTE} MiB"
+        words = f"{size[0]}x{size[1]} pixels {what} take {mib} MiB to decode, {limit}"
+        raise Refused(Reason.TOO_MANY_PIXELS, words)
 
 
 def time_of_decoding(
@@ -111,10 +109,8 @@ def check_range(values: NDArray[Any]) -> None:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _MAX_WIDE or 0 < high < _MIN_WIDE:
         end = f"lowest is {low}" if low < 0 else f"highest is {high}"
-        raise UsageError(
-            f"values of 16 bits range from 0 to {_MAX_WIDE}, but the {end}: scale them, or give "
-            "uint8"
-        )
+        words = f"values of 16 bits range from 0 to {_MAX_WIDE}"
+        raise UsageError(f"{words}, but the {end}: scale them, or give uint8")
 
 
 def reduction(size: tuple[int, int], min_side: int) -> int:

@@ -152,10 +152,8 @@ def read_file(file: BinaryIO | object, limits: Limits, chunk_bytes: int = sys.ma
     with refusing():
         while left > 0 and (chunk := file.read(min(left, chunk_bytes))):  # type: ignore[union-attr]
             if not isinstance(chunk, bytes | bytearray | memoryview):
-                raise UsageError(
-                    f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "
-                    "binary mode, or give the bytes themselves"
-                )
+                words = f"the file object's read() gives {type(chunk).__name__}, not bytes"
+                raise UsageError(f"{words}: open it in binary mode")
             chunks.append(bytes(chunk))
             left -= len(chunk)
     limits.check_bytes(sum(map(len, chunks)))

@@ -253,20 +253,15 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     ) as error:
         raise BundleSchemaError(f"{path}: unreadable or malformed: {error!r}") from error
     if loaded is None:
-        raise BundleSchemaError(
-            f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
-            "package that wrote it, or make it again with `recognizer export`"
-        )
+        words = f"{path} is of schema {schema}, this version reads {SCHEMA}"
+        raise BundleSchemaError(f"{words}: make it again with `recognizer export`")
     if loaded.input.preprocessing != PREPROCESSING_VERSION:
-        raise BundleSchemaError(
-            f"{path} was made for preprocessing {loaded.input.preprocessing}, this version has "
-            f"{PREPROCESSING_VERSION}: use another bundle, or the package that made it"
-        )
+        words = f"{path} was made for preprocessing {loaded.input.preprocessing}, this version has"
+        raise BundleSchemaError(f"{words} {PREPROCESSING_VERSION}: use the package that made it")
     if content.get("digest") != loaded.digest:
         raise BundleDigestError(
             f"{path}: calibrations or thresholds are not those that its digest names: it was "
-            "changed since it was made; fetch or export it again, or use a policy with other "
-            "thresholds"
+            "changed; fetch or export it again, and set other thresholds in a policy"
         )
     return loaded
 
@@ -289,10 +284,8 @@ def bundle_behind(model: ModelReference, bundles: Sequence[Bundle]) -> Bundle:
         if bundle.digest == model.digest:
             return bundle
     offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
-    raise BundleNotFoundError(
-        f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
-        f"give the folder of {model.title} with --model"
-    )
+    made = f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}"
+    raise BundleNotFoundError(f"{made}: give its folder with --model")
 
 
 def write_bundle(bundle: Bundle) -> None:

@@ -28,10 +28,8 @@ def bundle_title(folder: Path) -> tuple[str, int]:
     folder = folder.resolve()
     if match := re.fullmatch("(.+)-v([1-9][0-9]*)", folder.name):
         return match[1], int(match[2])
-    raise UsageError(
-        f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
-        f"try {folder.name or 'mine'}-v1"
-    )
+    words = f"try {folder.name or 'mine'}-v1"
+    raise UsageError(f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; {words}")
 
 
 def check_output(output: Path, *, is_export: bool = False) -> tuple[str, int]:
@@ -45,10 +43,8 @@ def check_output(output: Path, *, is_export: bool = False) -> tuple[str, int]:
     make_folder(output.parent)
     is_empty = output.is_dir() and not any(output.iterdir())
     if not is_empty and (output.exists() or output.is_symlink()):
-        raise UsageError(
-            f"{output} exists already: a bundle is never overwritten; name another, such as "
-            f"{title[0]}-v{title[1] + 1}, or delete it"
-        )
+        advice = f"name another, such as {title[0]}-v{title[1] + 1}, or delete it"
+        raise UsageError(f"{output} exists already: a bundle is never overwritten; {advice}")
     return title
 
 
@@ -58,17 +54,16 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
     if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
         if name in known and not known[name].samefile(name):
+            words = f"write {os.path.join(os.curdir, name)} for the folder, or rename it"
             raise BundleNotFoundError(
-                f"{name!r} is a folder here and a bundle of this package: write "
-                f"{os.path.join(os.curdir, name)} for the folder, or rename it"
+                f"{name!r} is a folder, and a bundle of this package: {words}"
             )
         return Path(bundle)
     if name in known:  # looked up, not joined to a path: no name leads off the shelf
         return known[name]
-    raise BundleNotFoundError(
-        f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
-        f"{', '.join(sorted(known)) or 'none is installed'}"
-    )
+    there = ", ".join(sorted(known)) or "none is installed"
+    words = f"give a folder with a {DESCRIPTION_FILE}, or one of: {there}"
+    raise BundleNotFoundError(f"no bundle {name!r}: {words}")
 
 
 def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
@@ -87,8 +82,6 @@ def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
     data = read_regular_file(path, max_bytes)
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
-        raise BundleDigestError(
-            f"{path} has the sha256 {digest[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
-            "it was changed or is incomplete; fetch it again"
-        )
+        words = f"{path} has the sha256 {digest[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}..."
+        raise BundleDigestError(f"{words}: it was changed or is incomplete; fetch it again")
     return data

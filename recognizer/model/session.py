@@ -40,8 +40,7 @@ def open_session(
     if provider not in there:
         raise ProviderError(
             f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime, or use "
-            "the CPU: --provider cpu (in Python, provider='cpu')"
+            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in its place, or use the CPU"
         )
     options = session_options(threads)
     if provider != "cpu":  # whose memory is not that of malloc
@@ -122,7 +121,5 @@ def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> N
     if dimensions != {"scores": 2, "maps": 4, "embedding": 2} or any(
         shapes[name][1] != count for name in ("scores", "maps")
     ):
-        raise BundleSchemaError(
-            f"{bundle.path}: the outputs are of the shapes {shapes}, not scores (N, {count}), maps "
-            f"(N, {count}, h, w) and embedding (N, channels)"
-        )
+        due = f"scores (N, {count}), maps (N, {count}, h, w) and embedding (N, channels)"
+        raise BundleSchemaError(f"{bundle.path}: the outputs are of the shapes {shapes}, not {due}")

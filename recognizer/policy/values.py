@@ -172,10 +172,8 @@ class Policy:
         the package's. A file that cannot be read or breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
-            raise UsageError(
-                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
-                f"{', '.join(EXAMPLE_POLICIES)}"
-            )
+            advice = f"give a Policy, the path of a file, or a name: {', '.join(EXAMPLE_POLICIES)}"
+            raise UsageError(f"policy = {policy!r}: {advice}")
         path = policy_path(policy)
         values = read_toml(path, PolicyError)
         try:

@@ -84,10 +84,8 @@ def merge(
 def _add_scan(file: ScanFile, other: ScanFile) -> int:
     column = other.listing_column
     if len(file) and column != file.listing_column:
-        raise ScanFileError(
-            f"{other.path}: its listings are identified by the column {column!r}, those of the "
-            f"others by {file.listing_column!r}: they cannot be merged"
-        )
+        words = f"identified by the column {column!r}, those of the others by"
+        raise ScanFileError(f"{other.path}: its listings are {words} {file.listing_column!r}")
     if column is not None:
         file.set_listing_column(column)
     file.execute("ATTACH ? AS other", (re.sub("mode=rwc?", "mode=ro", other.uri),))
@@ -131,7 +129,6 @@ def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
     )
     if len(kinds) > 1 and not allow_mixed:
         raise ScanFileError(
-            f"these scans cannot be compared: {'; '.join(words for (words,) in kinds)}. Scan the "
-            "smaller ones again with the model and policy of the others, or merge them all the "
-            "same with --allow-mixed"
+            f"these scans cannot be compared: {'; '.join(words for (words,) in kinds)}. Scan some "
+            "again with the model and policy of the others, or merge them with --allow-mixed"
         )

@@ -89,9 +89,9 @@ class ScanFile(SqliteFile):
     def set_listing_column(self, name: str) -> None:
         """Tell listings apart by this column from now on."""
         if self.listing_column != name and len(self):
+            words = f"its listings are identified by {self.listing_column or 'their ID'}, not"
             raise ScanFileError(
-                f"{self.path}: its listings are identified by {self.listing_column or 'their ID'}, "
-                f"not by the column {name!r}: name another --output"
+                f"{self.path}: {words} by the column {name!r}: name another --output"
             )
         self.set_setting("listing_column", name)
         self.listing_column = name
@@ -119,10 +119,8 @@ class ScanFile(SqliteFile):
             " AND id IN (SELECT DISTINCT policy FROM image)) ORDER BY toml IS NULL LIMIT 1"
         ):
             if text is None:
-                raise UsageError(
-                    f"{self.path} was decided by the policy {name!r}, of which it keeps no copy: "
-                    "name it with --policy, or --policy default"
-                )
+                advice = "of which it keeps no copy: name it with --policy, or --policy default"
+                raise UsageError(f"{self.path} was decided by the policy {name!r}, {advice}")
             try:
                 return parse_policy(tomllib.loads(text), "policy", taxonomy or load_taxonomy())
             except tomllib.TOMLDecodeError as error:

@@ -120,10 +120,9 @@ class ScanWriter(ScanFile):
                 return
         # The log stays at the old path, and belongs to no file that is put there.
         self.select("PRAGMA wal_checkpoint(TRUNCATE)")
-        raise ScanFileChangedError(
-            f"{self.path} was moved, removed, replaced or truncated while a scan wrote it: put the "
-            "file, or a copy, back in its place and give the same command again"
-        )
+        words = f"{self.path} was moved, removed, replaced or truncated while a scan wrote it"
+        advice = "put the file, or a copy, back in its place and give the same command again"
+        raise ScanFileChangedError(f"{words}: {advice}")
 
 
 def _lock(path: Path) -> int:

@@ -46,10 +46,8 @@ class ScanOptions:
     def __post_init__(self) -> None:
         for host in self.allow_hosts:
             if not re.fullmatch(r"[^/?#\\@\sA-Z]+", host):
-                raise UsageError(
-                    f"--allow-host {host}: a host in lower case, such as photos.example, or with "
-                    "its port, if a URL names one: localhost:8080"
-                )
+                words = "a host in lower case, such as photos.example, or with its port"
+                raise UsageError(f"--allow-host {host}: {words}, if a URL names it: localhost:8080")
         if not 0 < self.timeout < math.inf:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
         if self.memory_limit and sys.platform != "linux":
