@@ -246,10 +246,11 @@ class ProcessPool(Closes):
                 raise first
             self.provider, held = first
             if self._memory_limit is not None and held > self._memory_limit:
-                raise UsageError(
-                    f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images: "
-                    f"a worker takes {mebibytes(held)} for itself; give more, or 0 for no limit"
+                words = (
+                    f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images"
                 )
+                advice = f"a worker takes {mebibytes(held)} for itself; give more, or 0 for none"
+                raise UsageError(f"{words}: {advice}")
             child.memory_limit = self._memory_limit
             return child
         words = f"the worker processes cannot be started: the last {died}"

@@ -16,10 +16,7 @@ Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a 
 
 _BUSY_SECONDS = 60.0  # to wait while another process writes
 _ROWS_AT_A_TIME = 1000
-_NO_LOCKS = (
-    "this file system cannot hold a file that is written (no locks or shared memory, as on some "
-    "network drives): name an --output on a local disk"
-)
+_NO_LOCKS = "no locks or shared memory, as on some network drives: name an --output on a local disk"
 _LOCK_ERRORS = (
     *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
     *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
@@ -219,10 +216,8 @@ class SqliteFile(Closes):
 
     def damaged(self, error: Exception) -> RecognizerError:
         """Return the error for content that no program of this kind has written."""
-        return self.kind.error(
-            f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
-            f"sqlite3 {self.path} .recover, or {self.kind.advice}"
-        )
+        advice = f"restore a copy, run sqlite3 {self.path} .recover, or {self.kind.advice}"
+        return self.kind.error(f"{self.path} is damaged ({error}): {advice}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -222,10 +222,8 @@ def doctor_command(
         }
     )
     if not is_same:
-        raise BundleError(
-            f"{title}: scores differ by up to {difference:.3f} from those recorded at export: do "
-            "not use it here; try another version of onnxruntime, or --provider cpu"
-        )
+        advice = "do not use it here; try another version of onnxruntime, or --provider cpu"
+        raise BundleError(f"{title}: scores differ by {difference:.3f} from the export's: {advice}")
 
 
 def versions() -> dict[str, str]:

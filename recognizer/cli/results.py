@@ -113,10 +113,8 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
     elif summary.images > summary.failed.total():
         yield "Nothing to review."
     if summary.audited:
-        yield (
-            f"Audit sample: {summary.audited:,} of {counted(summary.cleared, 'clear image')}, "
-            "more of those with higher scores. Review them too: they show what is missed."
-        )
+        sample = f"{summary.audited:,} of {counted(summary.cleared, 'clear image')}"
+        yield f"Audit sample: {sample}. Review them too: they show what is missed."
 
 
 def _failure_lines(summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
@@ -128,10 +126,8 @@ def _failure_lines(summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
     all_failed = summary.failed.total() - summary.kept == summary.images
     if all_failed and summary.failed[Reason.NOT_FOUND] == max(summary.failed.values()):
         for table in skipped.image_columns:
-            yield (
-                f"No image of {shown(table)} could be read: name the folder where its paths begin "
-                "(--image-root), and a new --output."
-            )
+            words = "name the folder where its paths begin (--image-root), and a new --output"
+            yield f"No image of {shown(table)} could be read: {words}."
 
 
 def _listed(numbers: Counter[Any]) -> str:

@@ -211,10 +211,8 @@ def _print_notes(file: ScanFile, skipped: Skipped) -> None:
     without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
     if count := file.select(without_id)[0][0]:
         column = f"a value in {file.listing_column!r}" if file.listing_column else "an ID or URL"
-        say(
-            f"{counted(count, 'image')} of listings without {column}: each is a listing of its "
-            "own, known by image and title; give an ID (--listing-column)"
-        )
+        words = "each is a listing of its own, known by image and title; give an ID"
+        say(f"{counted(count, 'image')} of listings without {column}: {words} (--listing-column)")
 
 
 @contextmanager
@@ -265,9 +263,7 @@ def _checked(output: Path) -> Path:
     """Raise a UsageError, before the scan, unless its file can be written; return its path."""
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
         scan = output.with_suffix(".sqlite")
-        raise UsageError(
-            f"--output {output}: a scan is an SQLite file. Scan with --output {scan}, then: "
-            f"recognizer rows {scan} --output {output}"
-        )
+        advice = f"name another, such as {scan}, and then: recognizer rows {scan} --output {output}"
+        raise UsageError(f"--output {output}: a scan is an SQLite file; {advice}")
     check_place(output)
     return output

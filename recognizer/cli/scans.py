@@ -104,7 +104,5 @@ def merge_command(
     ranking = Ranking(bundles_behind(bundle))
     with show_progress(f"Merging {len(inputs)} files"):
         merged = merge(inputs, output, ranking, allow_mixed=allow_mixed)
-    typer.echo(
-        f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
-        f"{merged.outcomes:,} outcomes"
-    )
+    left = f"{merged.superseded:,} superseded by later ones, {merged.outcomes:,} outcomes"
+    typer.echo(f"Wrote {output}: {merged.rows:,} rows, {left}")

@@ -165,10 +165,8 @@ class Entries(Closes):
             with suppress(OSError):
                 if os.path.samestat(path.stat(), before):
                     continue
-            raise ScanFileChangedError(
-                f"{path} was moved, removed or replaced while it was in use: put it back in "
-                "its place and start again"
-            )
+            words = f"{path} was moved, removed or replaced while it was in use"
+            raise ScanFileChangedError(f"{words}: put it back and start again")
 
     @contextmanager
     def _current(self) -> Iterator[None]:

@@ -89,10 +89,8 @@ def measure_reviewed(
             is_shown = bool(outcome and outcome.judgement is Judgement.CONFIRMED)
             kept.append((score, is_shown, bool(leads), is_known, stratum))
     if not kept:
-        raise UsageError(
-            f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
-            "--model of the scan"
-        )
+        words = f"no scored row was made by {bundle.title}, or none is near a threshold"
+        raise UsageError(f"{words}: name the --model of the scan")
     scores, positive, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)
     # How many images each stands for: a lead for itself, and none that nobody has decided.
@@ -195,11 +193,9 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
             "product for certain (the lower end of the 95 % interval): review more."
         )
     elif capacity is not None and step.leads > capacity:
-        yield (
-            f"The strictest threshold gives {step.leads:,.0f} leads, the team can look at "
-            f"{capacity:,.0f}: {capacity / step.leads:.0%} of the queue is reached, the "
-            "highest scores first."
-        )
+        words = f"{capacity / step.leads:.0%} of the queue, the highest scores first"
+        leads = f"The strictest threshold gives {step.leads:,.0f} leads"
+        yield f"{leads}, the team can look at {capacity:,.0f}: {words}."
 
 
 def policy_of(choice: Choice, step: Step, base: Policy, name: str) -> Policy:

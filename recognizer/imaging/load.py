@@ -75,13 +75,8 @@ def load_image(
             sha256 = sha256 or hashlib.sha256(data).hexdigest()
             decoded = replace(decode(data, wanted, limits), sha256=sha256)
     except Refused as refused:
-        return LoadedImage(
-            status=Status.FAILED,
-            reason=refused.reason,
-            detail=refused.detail,
-            sha256=sha256,
-            format=sniff(data[:SNIFF_BYTES]),
-        )
+        failed = LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
+        return replace(failed, sha256=sha256, format=sniff(data[:SNIFF_BYTES]))
     return _limited(decoded, limits)
 
 

@@ -259,10 +259,8 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         words = f"{path} was made for preprocessing {loaded.input.preprocessing}, this version has"
         raise BundleSchemaError(f"{words} {PREPROCESSING_VERSION}: use the package that made it")
     if content.get("digest") != loaded.digest:
-        raise BundleDigestError(
-            f"{path}: calibrations or thresholds are not those that its digest names: it was "
-            "changed; fetch or export it again, and set other thresholds in a policy"
-        )
+        advice = "fetch or export it again, and set other thresholds in a policy"
+        raise BundleDigestError(f"{path} was changed since its digest was written: {advice}")
     return loaded
 
 

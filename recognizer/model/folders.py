@@ -55,9 +55,7 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
         if name in known and not known[name].samefile(name):
             words = f"write {os.path.join(os.curdir, name)} for the folder, or rename it"
-            raise BundleNotFoundError(
-                f"{name!r} is a folder, and a bundle of this package: {words}"
-            )
+            raise BundleNotFoundError(f"{name!r} is a folder, and a packaged bundle: {words}")
         return Path(bundle)
     if name in known:  # looked up, not joined to a path: no name leads off the shelf
         return known[name]

@@ -38,10 +38,9 @@ def open_session(
     names = {theirs: own for own, (theirs, _) in PROVIDERS.items()}
     there = [names[one] for one in onnxruntime.get_available_providers() if one in names]
     if provider not in there:
-        raise ProviderError(
-            f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in its place, or use the CPU"
-        )
+        advice = f"install {PROVIDERS[provider][1]} in its place, or use --provider cpu"
+        words = f"not in this build of onnxruntime, which has {', '.join(there)}"
+        raise ProviderError(f"the provider {provider!r} is {words}: {advice}")
     options = session_options(threads)
     if provider != "cpu":  # whose memory is not that of malloc
         options.enable_mem_pattern = options.enable_mem_reuse = True
@@ -113,9 +112,8 @@ def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> N
         or inputs[0].shape[1:] != [size, size, 3]
         or isinstance(inputs[0].shape[0], int)
     ):
-        raise BundleSchemaError(
-            f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
-        )
+        due = f"uint8 images of shape (N, {size}, {size}, 3)"
+        raise BundleSchemaError(f"{bundle.path}: the model does not take {due}")
     shapes = {output.name: output.shape for output in session.get_outputs()}
     dimensions = {name: len(shapes.get(name, [])) for name in ("scores", "maps", "embedding")}
     if dimensions != {"scores": 2, "maps": 4, "embedding": 2} or any(

@@ -128,7 +128,6 @@ def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
         " GROUP BY image.model, image.policy, preprocessing ORDER BY count(*) DESC"
     )
     if len(kinds) > 1 and not allow_mixed:
-        raise ScanFileError(
-            f"these scans cannot be compared: {'; '.join(words for (words,) in kinds)}. Scan some "
-            "again with the model and policy of the others, or merge them with --allow-mixed"
-        )
+        words = "; ".join(words for (words,) in kinds)
+        advice = "Scan some again with the model and policy of the others, or use --allow-mixed"
+        raise ScanFileError(f"these scans cannot be compared: {words}. {advice}")

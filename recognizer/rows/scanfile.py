@@ -89,10 +89,8 @@ class ScanFile(SqliteFile):
     def set_listing_column(self, name: str) -> None:
         """Tell listings apart by this column from now on."""
         if self.listing_column != name and len(self):
-            words = f"its listings are identified by {self.listing_column or 'their ID'}, not"
-            raise ScanFileError(
-                f"{self.path}: {words} by the column {name!r}: name another --output"
-            )
+            words = f"its listings are identified by {self.listing_column or 'their ID'}, not by"
+            raise ScanFileError(f"{self.path}: {words} {name!r}: name another --output")
         self.set_setting("listing_column", name)
         self.listing_column = name
 

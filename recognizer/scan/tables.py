@@ -35,7 +35,7 @@ _BAD = Reason.CORRUPT_CONTAINER
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _MAX_FIRST = 1000  # rows of JSON that are read to find a column of images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
-_NAMES = re.compile(r"[^\s\"'<>()|,;?#]+")  # in any text, as a description in HTML
+_NAMES = re.compile(r"[^\s|;,，、；'\"\[\](){}<>?#]+")  # in any text # noqa: RUF001
 _BEFORE_URL = re.compile(r"[\s|;,，、；'\"]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)  # noqa: RUF001
 # Between names, the finest first: those of lists in Python, NumPy and PostgreSQL, blanks, commas.
 _SEPARATORS = (r"[\s|;,，、；'\"\[\](){}]+", r"\s*[\n|;,，、；]+\s*")  # noqa: RUF001
@@ -103,9 +103,8 @@ class Table:
                 yield Item.failed(self._location, _BAD, detail)
                 return
         elif names and not is_json and self._listing_column not in {None, *names}:
-            self._refuse_only_source(
-                f"no column {self._listing_column!r}, but {column_names(names)}"
-            )
+            words = f"no column {self._listing_column!r}, but {column_names(names)}"
+            self._refuse_only_source(words)
         for record in chain(first, records):
             yield from self._of_record(record)
 
@@ -132,11 +131,11 @@ class Table:
         self._skipped.image_columns.setdefault(self._location, {}).update(dict.fromkeys(named))
         images = _images(named.values())
         try:
-            columns = listing_columns(cells.items())
+            columns, texts = listing_columns(cells.items()), listing_columns(named.items())
         except ValueError as error:
             yield Item.failed(row, _BAD, str(error))
             return
-        self._note_unread(columns, images)
+        self._note_unread(columns | texts, images)
         if re.search("[\udc80-\udcff]", "".join(map(str, columns.values()))):
             self._skipped.not_utf8[self._location] += 1
         if record.detail and all(cell is None for cell in named.values()):
@@ -154,7 +153,7 @@ class Table:
     def _note_unread(self, columns: Mapping[str, Any], images: Sequence[Any]) -> None:
         """Note the columns that name images which are not among those of the row."""
         unread = self._skipped.unread_columns.setdefault(self._location, {})
-        read = "\n".join(map(str, images))
+        read = "\n".join(map(str, map(_place_of, images)))
         for name, value in columns.items():
             if name not in unread:
                 named = filter(has_image_suffix, _NAMES.findall(as_text(value) or ""))
@@ -162,9 +161,7 @@ class Table:
                     unread[name] = None
 
     def _of_image(self, cell: TableRow, image: Any, columns: Columns) -> Item:
-        if isinstance(image, Mapping):
-            places = (image[key] for key in _PLACES if image.get(key))
-            image = image.get("bytes") or next(places, None)
+        image = _place_of(image)
         if isinstance(image, bytes) or (isinstance(image, str) and image.startswith("data:")):
             return Item.failed(cell, Reason.UNSUPPORTED_FORMAT, _INSIDE, columns)
         if not isinstance(image, str):
@@ -227,6 +224,12 @@ def _refusal(error: Exception) -> Refused:
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return refusal(error)
     return Refused(_BAD, words_of(error))
+
+
+def _place_of(image: Any) -> Any:
+    if not isinstance(image, Mapping):
+        return image
+    return image.get("bytes") or next((image[key] for key in _PLACES if image.get(key)), None)
 
 
 def _images(cells: Collection[Any]) -> list[Any]:

@@ -177,7 +177,7 @@ def test_the_policy_decides_as_chosen(bundle, cases):
     assert leads == sorted(leads)
     if choice.step.leads > cases:
         assert choice.chosen == 0
-        assert "of the queue is reached" in choice.notes[0]
+        assert "of the queue, the highest" in choice.notes[0]
     else:
         assert [one for one in leads if one <= cases] == leads[: choice.chosen + 1]
     policy = policy_of(choice, choice.step, base, "next")

@@ -268,6 +268,14 @@ def thumbnail():
     return segment(encoded(scene(), "JPEG", quality=95), 0xE1, head + body + small)
 
 
+def stream_avif(transfer, **keywords):
+    """An AVIF of which no box, but its stream of AV1 describes the colors."""
+    data = encoded(scene(), "AVIF", **keywords).replace(b"colrnclx", b"freenclx")
+    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
+    other = bits.replace(f"{0x010D06:024b}", f"{0x010006 + (transfer << 8):024b}")
+    return int(other, 2).to_bytes(len(data), "big")
+
+
 # By avifenc (libavif 1.2) and cjpeg, of four quarters; the grid has two, shows 96 of 128 columns.
 _ENCODED = json.loads(Path(__file__).with_name("encoded.json").read_text("ascii"))
 ENCODED = {name: base64.b64decode(text) for name, text in _ENCODED.items()}
@@ -380,10 +388,11 @@ CASES: dict[str, Callable[[], bytes]] = {
 REFUSED = {
     "bmp alpha without a mask": lambda: bmp(0xFF000000, depth=32, packing=0),
     "bmp of a palette": lambda: encoded(scene().quantize(16), "BMP"),
-    "avif of high range": lambda: encoded(scene(), "AVIF").replace(
-        b"colrnclx\0\1\0\x0d", b"colrnclx\0\x09\0\x10"
-    ),
+    "avif of high range": lambda: encoded(scene(), "AVIF").replace(b"x\0\1\0\r", b"x\0\t\0\x10"),
     "avif of other primaries": lambda: encoded(scene(), "AVIF").replace(b"nclx\0\1", b"nclx\0\x0a"),
+    "avif of a linear stream": lambda: stream_avif(8),
+    "avif of linear frames": lambda: stream_avif(8, **_all([plain()])),
+    "avif in pieces": lambda: stream_avif(13) + b"\0\0\0\x1cfreeiloc\0\0\0\0D\0\0\1\0\1\0\0\0\2..",
     "avif with a crop": lambda: encoded(scene(), "AVIF") + b"\0\0\0\x08clap",
     "icon": lambda: encoded(scene(), "ICO").replace(b"\0\0\0\0 \0", b"\0\2\0\0 \0", 1),
     "png long key of gray": lambda: png(png_chunk(b"tRNS", b"\0[[["), image=scene("L")),

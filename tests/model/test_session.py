@@ -25,7 +25,7 @@ from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bun
 @pytest.mark.parametrize("provider", [*PROVIDERS][1:])
 def test_a_missing_provider_is_reported_with_its_package(tiny_bundle, monkeypatch, provider):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    words = f"{provider}.*Install {re.escape(PROVIDERS[provider][1])} in place of .* --provider cpu"
+    words = f"{provider}.*install {re.escape(PROVIDERS[provider][1])} in its place.* --provider cpu"
     with pytest.raises(ProviderError, match=words):
         Recognizer.load(tiny_bundle, provider=provider)
 

@@ -52,10 +52,8 @@ def split(
     from recognizer.lab.dataset.new_manifest import make_manifest
 
     if (output / MANIFEST).exists():
-        raise UsageError(
-            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
-            "delete it"
-        )
+        words = "exists already, and runs may rest on it: name another folder, or delete it"
+        raise UsageError(f"{output / MANIFEST} {words}")
     found = read_collection(folder)
     make_folder(output)  # before minutes of work
     with show_progress() as report:
@@ -159,9 +157,7 @@ def _compare_splits(photos: Sequence[Photo], page: Path | None) -> None:
         names = " and ".join(f"{photos[i].path} ({photos[i].split})" for i in both)
         typer.echo(f"Warning: perhaps a crop or a copy (cosine {cosine:.3f}): {shown(names)}")
     if found:
-        typer.echo(
-            f"Nearest embeddings across splits: {found[0][0]:.3f}; {len(near)} of "
-            f"{similar.COPY_COSINE} and more"
-        )
+        words = f"{found[0][0]:.3f}; {len(near)} of {similar.COPY_COSINE} and more"
+        typer.echo(f"Nearest embeddings across splits: {words}")
     if page is not None:
         say(f"Wrote {page}")

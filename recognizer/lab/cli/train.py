@@ -58,10 +58,7 @@ def train_command(
             f"({folds} folds left out in turn)"
         )
         if not has_test:
-            say(
-                "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "
-                "some out."
-            )
+            say("No test photos, which export needs: `recognizer dataset split` holds some out.")
         with show_progress() as report:
 
             def show(stage: Stage) -> None:

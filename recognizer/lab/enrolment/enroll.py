@@ -36,10 +36,8 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
     """Return a taxonomy with the product in it, or raise a UsageError."""
     if name in known.labels:
         if known.labels[name].kind is not Kind.PRODUCT:
-            raise UsageError(
-                f"{name} is a label of the kind {known.labels[name].kind}: only products are "
-                "enrolled"
-            )
+            kind = known.labels[name].kind
+            raise UsageError(f"{name} is a label of the kind {kind}: only products are enrolled")
         return known
     if hint is None:
         raise UsageError(
@@ -80,10 +78,8 @@ def enroll(
     bundle = recognizer.bundle
     taxonomy = _resolve(bundle.taxonomy, name, family, hint)
     if name in bundle.label_names:
-        raise UsageError(
-            f"{bundle.title} knows {name}: enroll it in a bundle without it, from all photos, "
-            "or train with them (recognizer train)"
-        )
+        advice = "enroll it in a bundle without it, from all photos, or train with them"
+        raise UsageError(f"{bundle.title} knows {name}: {advice}")
     bank = read_negatives(bundle)
     count = 0 if bank is None else int(bank.counted(taxonomy).sum())
     if bank is None or count < MIN_NEGATIVES:

@@ -85,8 +85,6 @@ def _values(photos: Sequence[Photo], by: str) -> list[str]:
     if not any(by in photo.columns for photo in photos):
         columns = sorted({name for photo in photos for name in photo.columns})
         known = ", ".join(dict.fromkeys(["source", "label", "kind", *columns]))
-        raise DatasetError(
-            f"--by {by}: no such column; there are {known}; or name a CSV file with the columns "
-            "source and slice"
-        )
+        advice = "or name a CSV file with the columns source and slice"
+        raise DatasetError(f"--by {by}: no such column; there are {known}; {advice}")
     return [photo.columns.get(by, "") or "(empty)" for photo in photos]

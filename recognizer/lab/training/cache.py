@@ -46,10 +46,8 @@ class PhotoCache(SqliteFile):
     def _check(self, *, create: bool) -> None:
         _, version, tables = self._identity()
         if tables and version != self.kind.version:
-            raise TrainingError(
-                f"{self.path} holds photos for an input of {version % 10_000} pixels, "
-                f"preprocessing {version // 10_000}; delete it"
-            )
+            words = f"an input of {version % 10_000} pixels, preprocessing {version // 10_000}"
+            raise TrainingError(f"{self.path} holds photos for {words}; delete it")
         super()._check(create=create)
 
     def _prepare(self) -> None:

@@ -143,10 +143,8 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
         table = read_folds(Path(config.folds))
         for i in train:
             if photos[i].source not in table:
-                raise TrainingError(
-                    f"the source {photos[i].source!r} is in no fold: deal the sources again, or "
-                    f"add it to {config.folds}"
-                )
+                advice = f"deal the sources again, or add it to {config.folds}"
+                raise TrainingError(f"the source {photos[i].source!r} is in no fold: {advice}")
             folds[i] = table[photos[i].source][1]
         groups = {source: group for source, (group, _) in table.items()}
         return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
@@ -333,10 +331,8 @@ def finished_network(recipe: Recipe) -> nn.Module:
 
 
 def _unfinished(recipe: Recipe, file: str) -> TrainingError:
-    return TrainingError(
-        f"{recipe.folder}: no {file}; give the same training command again, which resumes where it "
-        "stopped"
-    )
+    advice = "give the same training command again, which resumes where it stopped"
+    return TrainingError(f"{recipe.folder}: no {file}; {advice}")
 
 
 def read_recipe(folder: Path) -> TrainingConfig:

@@ -165,10 +165,8 @@ def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: Traini
     wanted = [n for n in backbone.state_dict().items() if not n[0].endswith("num_batches_tracked")]
     wrong = [n for n, value in wanted if n not in found or found[n].shape != value.shape]
     if wrong:
-        raise TrainingError(
-            f"weights = {config.weights!r} lack {len(wrong)} of {config.backbone!r}, among them "
-            f"{wrong[0]}: are they of another backbone?"
-        )
+        words = f"lack {len(wrong)} of {config.backbone!r}, among them {wrong[0]}"
+        raise TrainingError(f"weights = {config.weights!r} {words}: are they of another backbone?")
     backbone.load_state_dict({name: found[name] for name, _ in wanted}, strict=False)
 
 

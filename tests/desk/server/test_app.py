@@ -175,7 +175,7 @@ def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path):
         team.rename(tmp_path / "moved.sqlite")
         lost = anna.act("rejected")
         assert lost.status_code == 503
-        assert "put it back in its place and start again" in lost.json()["notice"]
+        assert "put it back and start again" in lost.json()["notice"]
         assert anna.http.get("/").status_code == 503
         assert not team.exists()
         assert stopped

@@ -185,6 +185,10 @@ def test_lists_in_a_cell_are_read_and_columns_of_other_names_are_warned_of(tmp_p
         found = items_of(table, skipped=skipped)
         assert [Path(item.source).name for item in found] == ["b.jpg", "c.jpg"]
         assert [*skipped.unread_columns[str(table)]] == ["hero"]
+    cell = json.dumps({"url": "a.jpg", "large": "b.jpg"})
+    table = write(tmp_path / f"o.{suffix}", [{"image": cell}])
+    items_of(table, skipped=skipped)
+    assert [*skipped.unread_columns[str(table)]] == ["image"]
 
 
 VALUES = st.recursive(
