@@ -91,10 +91,9 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield "No images found."
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
-        yield (
-            f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
-            f"({summary.images / max(summary.seconds, 0.001):.1f}/s) with {title}."
-        )
+        pace = f"{summary.images / max(summary.seconds, 0.001):.1f}/s"
+        time = f"{duration(summary.seconds)} ({pace})"
+        yield f"{counted(summary.images, 'image')}{before}, in {time} with {title}."
     if summary.statuses[Status.DEGRADED]:
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
     if summary.failed:

@@ -222,9 +222,8 @@ def _stoppable(output: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Stopped. The rows so far are in {output}. Run the same command again to resume."
-        ) from None
+        words = f"The rows so far are in {output}. Run the same command again to resume."
+        raise KeyboardInterrupt(f"Stopped. {words}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -429,9 +429,7 @@ def _rank(index: int, count: int, milliseconds: float) -> tuple[float, int]:
 _EARLY_END = re.compile(
     "truncated|premature end of jpeg|incomplete|not enough data|unexpected end|no more images"
 )
-_UNSUPPORTED = re.compile(
-    "unsupported|not supported|cannot handle|unknown (?:pixel mode|data organization)"
-)
+_UNSUPPORTED = re.compile("unsupported|not supported|cannot handle|unknown (?:pixel mode|data org)")
 
 
 def decoder_reason(error: Exception) -> Reason:

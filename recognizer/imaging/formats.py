@@ -7,8 +7,8 @@ import importlib
 import io
 import re
 import struct
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -51,7 +51,7 @@ _PLAIN_BMP = {12: 24, 40: 28}  # sizes of headers, and where bits for each pixel
 _FRAME_ALPHA = re.compile(rb"ALPH|VP8L.{8}[\x10-\x1f]", re.DOTALL)  # in a WebP
 # In an AVIF: HDR, primaries far from sRGB, cropped.
 _UNUSUAL_AVIF = re.compile(rb"colrnclx(?!\0[\1\2\5\6\x0c]\0[\1\2\6\x0d-\x0f])|clap")
-_PLACES, _MAX_PLACES, _MAX_BITS = re.compile(b"iloc|stco|co64"), 8, 8 << 13  # where items begin
+_PLACES, _MAX_BOXES, _MAX_ITEMS = (b"iloc", b"stco", b"co64"), 8, 500  # where items begin
 _MAX_UNITS, _SEQUENCE_HEADER, _MAX_GRID = 16, 1, 16  # of AV1; no image is as short as a grid's text
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
@@ -108,25 +108,31 @@ def open_image(data: bytes, name: str) -> ImageFile:
 
 def _is_unusual_avif(data: bytes) -> bool:
     # Browsers heed what the stream of AV1 says of its colors where no box does.
-    boxes = [*_PLACES.finditer(data)]
+    boxes = [*islice(chain(*(re.finditer(kind, data) for kind in _PLACES)), _MAX_BOXES)]
+    places = (place for box in boxes for place in _places(data, box))
     try:
-        places = [place for box in boxes[:_MAX_PLACES] for place in _places(data, box)]
-        colors = [b"colrnclx" + _colors(_bits(data, place)) for place in places]
+        streams = [_colors(_Bits(data, place)) for place in islice(places, _MAX_ITEMS)]
     except ValueError:
         return True
-    return len(boxes) > _MAX_PLACES or any(map(_UNUSUAL_AVIF.search, [data, *colors]))
+    is_long = len(boxes) == _MAX_BOXES or len(streams) == _MAX_ITEMS
+    return is_long or any(map(_UNUSUAL_AVIF.search, [data, *streams]))
 
 
-def _bits(data: bytes, place: int) -> Callable[[int], int]:
-    # A function that reads so many bits, from a byte on; 0 behind the last.
-    part = data[place : place + _MAX_BITS // 8]
-    bits = iter(f"{int.from_bytes(part, 'big'):0{8 * len(part)}b}")
-    return lambda count: int("".join(islice(bits, count)) or "0", 2)
+class _Bits:
+    # Reads so many bits, up to 64, from a byte on; nothing behind the last is 1.
+    def __init__(self, data: bytes, place: int) -> None:
+        self._data, self.at = data, 8 * place
+
+    def __call__(self, count: int) -> int:
+        part = self._data[self.at // 8 : self.at // 8 + 9].ljust(9, b"\0")
+        value = int.from_bytes(part, "big") >> 72 - self.at % 8 - count
+        self.at += count
+        return value & (1 << count) - 1
 
 
 def _places(data: bytes, box: re.Match[bytes]) -> Iterator[int]:
     # Where items or a track begin (ISO/IEC 14496-12, 8.7.5 and 8.11.3).
-    read = _bits(data, box.end())
+    read = _Bits(data, box.end())
     version = read(32) >> 24
     if box[0] != b"iloc":
         yield read(32) and read(64 if box[0] == b"co64" else 32)
@@ -144,7 +150,7 @@ def _places(data: bytes, box: re.Match[bytes]) -> Iterator[int]:
             raise ValueError("not where it is looked for, or in pieces")
 
 
-def _colors(read: Callable[[int], int]) -> bytes:
+def _colors(read: _Bits) -> bytes:
     # Primaries and transfer, as in nclx, of the first sequence header (AV1, 5.3 to 5.5).
     for _ in range(_MAX_UNITS):
         kind, is_extended, is_sized = read(5), read(1), read(1)
@@ -156,11 +162,11 @@ def _colors(read: Callable[[int], int]) -> bytes:
                 break
         if kind == _SEQUENCE_HEADER or not is_sized:
             break
-        read(8 * min(size, _MAX_BITS))
+        read.at += 8 * size
     if kind != _SEQUENCE_HEADER:
         if is_sized:
             raise ValueError("too many units")
-        return b"\0\2\0\2"  # not AV1
+        return b""  # not AV1
     profile, _, is_reduced = read(3), read(1), read(1)
     if is_reduced:
         read(5)
@@ -184,7 +190,7 @@ def _colors(read: Callable[[int], int]) -> bytes:
     read(3)
     read(read(1) and profile == 2)  # more than 8 bits, and 12
     read(profile != 1)  # whether it is gray
-    return bytes([0, read(8), 0, read(8)]) if read(1) else b"\0\2\0\2"
+    return b"colrnclx" + bytes([0, read(8), 0, read(8)]) if read(1) else b""
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:

@@ -75,9 +75,8 @@ def merge(
             )
         _check_kinds(file, allow_mixed)
         group_copies(file)
-        ((rows_now, outcomes),) = file.select(
-            "SELECT (SELECT count(*) FROM image), (SELECT count(*) FROM outcome)"
-        )
+        counts = "SELECT (SELECT count(*) FROM image), (SELECT count(*) FROM outcome)"
+        ((rows_now, outcomes),) = file.select(counts)
     return Merged(rows=rows_now, superseded=read - rows_now, outcomes=outcomes)
 
 

@@ -130,9 +130,8 @@ class Worker:
             shown = row.regions[0] if row.regions else scored.prediction
             frame = next(frame for frame in scored.image.frames if frame.index == shown.frame)
             thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
-        return TaskResult(
-            index=task.index, new=NewRow(row, thumbnail, state, parent=task.item.parent)
-        )
+        new = NewRow(row, thumbnail, state, parent=task.item.parent)
+        return TaskResult(index=task.index, new=new)
 
 
 def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:
