@@ -252,8 +252,8 @@ function prepareImages(within) {
       tile.textContent = "No photo";
       image.replaceWith(tile);
     });
-    if (image.src && image.complete && !image.naturalWidth && image.loading !== "lazy")
-      image.dispatchEvent(new Event("error"));
+    // Whether it failed before this was listening, or is lazy and not begun, is not said: ask again.
+    if (image.src && image.complete && !image.naturalWidth) image.src = image.src;
   }
 }
 function prepareStage() {

@@ -164,7 +164,8 @@ def test_a_note_is_kept_when_somebody_else_was_faster(browser, scan):
 def test_obvious_rejects_are_picked_in_the_grid(browser, tmp_path):
     scan = write_scan(tmp_path / "scan.sqlite", many(70))
     with served(scan) as base, signed_in(browser, base) as page:
-        page.goto(f"{base}/listings")
+        page.route("**/app.js", lambda route: (page.wait_for_timeout(500), route.continue_()))
+        page.goto(f"{base}/listings")  # the script comes after photos that cannot be read
         page.keyboard.press("v")
         page.keyboard.press("ArrowRight")  # to the first
         page.keyboard.press("ArrowDown")
