@@ -246,11 +246,9 @@ class ProcessPool(Closes):
                 raise first
             self.provider, held = first
             if self._memory_limit is not None and held > self._memory_limit:
-                words = (
-                    f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images"
-                )
-                advice = f"a worker takes {mebibytes(held)} for itself; give more, or 0 for none"
-                raise UsageError(f"{words}: {advice}")
+                words = f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for"
+                words += f" images: a worker takes {mebibytes(held)}; give more, or 0 for none"
+                raise UsageError(words)
             child.memory_limit = self._memory_limit
             return child
         words = f"the worker processes cannot be started: the last {died}"

@@ -119,7 +119,8 @@ class RecognizerBase:
             is_foreign |= prediction.scores.keys() != {*self.labels}
             is_foreign |= prediction.families.keys() != {family.name for family in bundle.families}
         if is_foreign:
-            raise UsageError(f"the prediction comes from another model than {bundle.title}")
+            words = f"the prediction comes from another model than {bundle.title}"
+            raise UsageError(f"{words}: use the recognizer that made it")
         if (thresholds := self._thresholds.get(policy.digest)) is None:
             policy.check(bundle.taxonomy)
             thresholds = self._thresholds[policy.digest] = thresholds_of(bundle, policy)

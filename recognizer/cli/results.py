@@ -113,6 +113,7 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield "Nothing to review."
     if summary.audited:
         sample = f"{summary.audited:,} of {counted(summary.cleared, 'clear image')}"
+        sample += ", more of those with higher scores"
         yield f"Audit sample: {sample}. Review them too: they show what is missed."
 
 

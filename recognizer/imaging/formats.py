@@ -163,9 +163,9 @@ def _colors(read: _Bits) -> bytes:
         if kind == _SEQUENCE_HEADER or not is_sized:
             break
         read.at += 8 * size
+    else:
+        raise ValueError("too many units")
     if kind != _SEQUENCE_HEADER:
-        if is_sized:
-            raise ValueError("too many units")
         return b""  # not AV1
     profile, _, is_reduced = read(3), read(1), read(1)
     if is_reduced:
