@@ -8,7 +8,6 @@ look only at photos that the first suspects (the idea is that of Viola and Jones
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,13 +16,11 @@ from torch.nn import functional
 
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.head import features_of
 from recognizer.lab.training.model import (
     FAR_BELOW,
     Outputs,
     ProductNetwork,
-    build_network,
     log_odds_of,
 )
 
@@ -96,19 +93,11 @@ class Ensemble(nn.Module):
         return Outputs(maps.mean(dim=(2, 3)), maps, outputs[0].embedding)
 
 
-def build_frozen_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
-    """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
-    own = msgspec.structs.replace(
-        config, backbone=backbone, weights="none" if config.weights == "none" else "imagenet"
-    )
-    return build_network(own, labels).eval()
-
-
 def join_networks(
-    first: ProductNetwork, frozen: Sequence[ProductNetwork], gate: Gate | None
+    first: ProductNetwork, others: Sequence[ProductNetwork], gate: Gate | None
 ) -> nn.Module:
     """Return the network that is served, in evaluation mode."""
-    return Ensemble([first, *frozen], gate).eval() if frozen else first
+    return Ensemble([first, *others], gate).eval() if others else first
 
 
 @torch.no_grad()
