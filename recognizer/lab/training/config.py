@@ -4,7 +4,6 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -50,11 +49,8 @@ class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Networks beside the trained one: see :mod:`recognizer.lab.training.ensemble`."""
 
     backbones: list[str] = []  # timm models with ImageNet weights; none: no ensemble
-    photos: Count = 0
-    """How many each of them sees, as the trained one does. With 0 only their heads are fitted."""
-
-    freeze_stages: Count = 0
-    """First stages of each that keep their weights, with the stem."""
+    recipe: dict[str, Any] = {}
+    """Other values of the recipe's keys for them. Without ``photos`` only heads are fitted."""
 
     gate: Share = 1.0
     """Share of the photos without a product that they look at, too; 1: they look at all photos."""
@@ -124,11 +120,12 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def beside(self) -> "list[TrainingConfig]":
         """The recipes of the networks beside the trained one."""
-        own = self.ensemble
         weights = "none" if self.weights == "none" else "imagenet"
-        change = partial(msgspec.structs.replace, self, weights=weights, keep_head=False, distill=0)
-        more = {"photos": own.photos, "freeze_stages": own.freeze_stages}
-        return [change(backbone=name, **more) for name in own.backbones]
+        fixed = {"weights": weights, "keep_head": False, "distill": 0.0, "ensemble": {}}
+        changes = {"photos": 0, "freeze_stages": 0} | self.ensemble.recipe | fixed
+        own = _changed(msgspec.to_builtins(self), changes)
+        where = "ensemble.recipe"
+        return [config_from_dict(own | {"backbone": b}, where) for b in self.ensemble.backbones]
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

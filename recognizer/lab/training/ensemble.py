@@ -1,8 +1,8 @@
-"""Networks that look at each photo together: a trained one, and ImageNet's with heads of ours.
+"""Networks that look at each photo together: a trained one, and others beside it.
 
-A trained network finds what it has photos of, a linear head on frozen features carries further to
-what it has few photos of, or rendered pictures alone (docs/experiments.md). With a gate the others
-look only at photos that the first suspects (the idea is that of Viola and Jones, 2001).
+The others begin with ImageNet's weights, and keep most of them: that carries further to sources
+that no network has seen (docs/experiments.md). With a gate they look only at photos that the first
+suspects (the idea is that of Viola and Jones, 2001).
 """
 
 from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def set_gate(
 
 
 def mean_of(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the mean of networks, of which the frozen ones, all but the first, count twice.
+    """Return the mean of networks, of which all but the first count twice.
 
     On sources that no network has seen they rank better (docs/experiments.md).
     """
