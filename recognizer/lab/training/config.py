@@ -48,7 +48,10 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Networks beside the trained one: see :mod:`recognizer.lab.training.ensemble`."""
 
-    backbones: list[str] = []  # timm models with ImageNet weights, which stay; none: no ensemble
+    backbones: list[str] = []  # timm models with ImageNet weights; none: no ensemble
+    recipe: dict[str, Any] = {}
+    """Other values of the recipe's keys for them. Without ``photos`` only heads are fitted."""
+
     gate: Share = 1.0
     """Share of the photos without a product that they look at, too; 1: they look at all photos."""
 
@@ -113,6 +116,16 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if self.distill and not self.ensemble.backbones:
             raise ValueError("distill needs ensemble.backbones")
+
+    @property
+    def beside(self) -> "list[TrainingConfig]":
+        """The recipes of the networks beside the trained one."""
+        weights = "none" if self.weights == "none" else "imagenet"
+        fixed = {"weights": weights, "keep_head": False, "distill": 0.0, "ensemble": {}}
+        changes = {"photos": 0, "freeze_stages": 0} | self.ensemble.recipe | fixed
+        own = _changed(msgspec.to_builtins(self), changes)
+        where = "ensemble.recipe"
+        return [config_from_dict(own | {"backbone": b}, where) for b in self.ensemble.backbones]
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

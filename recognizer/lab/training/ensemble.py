@@ -1,14 +1,13 @@
-"""Networks that look at each photo together: a trained one, and ImageNet's with heads of ours.
+"""Networks that look at each photo together: a trained one, and others beside it.
 
-A trained network finds what it has photos of, a linear head on frozen features carries further to
-what it has few photos of, or rendered pictures alone (docs/experiments.md). With a gate the others
-look only at photos that the first suspects (the idea is that of Viola and Jones, 2001).
+The others begin with ImageNet's weights, and keep most of them: that carries further to sources
+that no network has seen (docs/experiments.md). With a gate they look only at photos that the first
+suspects (the idea is that of Viola and Jones, 2001).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,13 +16,11 @@ from torch.nn import functional
 
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.head import features_of
 from recognizer.lab.training.model import (
     FAR_BELOW,
     Outputs,
     ProductNetwork,
-    build_network,
     log_odds_of,
 )
 
@@ -69,7 +66,7 @@ def set_gate(
 
 
 def mean_of(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the mean of networks, of which the frozen ones, all but the first, count twice.
+    """Return the mean of networks, of which all but the first count twice.
 
     On sources that no network has seen they rank better (docs/experiments.md).
     """
@@ -96,19 +93,11 @@ class Ensemble(nn.Module):
         return Outputs(maps.mean(dim=(2, 3)), maps, outputs[0].embedding)
 
 
-def build_frozen_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
-    """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
-    own = msgspec.structs.replace(
-        config, backbone=backbone, weights="none" if config.weights == "none" else "imagenet"
-    )
-    return build_network(own, labels).eval()
-
-
 def join_networks(
-    first: ProductNetwork, frozen: Sequence[ProductNetwork], gate: Gate | None
+    first: ProductNetwork, others: Sequence[ProductNetwork], gate: Gate | None
 ) -> nn.Module:
     """Return the network that is served, in evaluation mode."""
-    return Ensemble([first, *frozen], gate).eval() if frozen else first
+    return Ensemble([first, *others], gate).eval() if others else first
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ ends with the weights of an unbroken one.
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,13 +213,12 @@ class Stage:
 
 
 class Reporter:
-    """Reports the progress of the runs of a recipe: those without a fold, then those of all."""
+    """Reports the progress of runs: of how many photos each is, in their order."""
 
     def __init__(
-        self, config: TrainingConfig, folds: int, on_stage: Callable[[Stage], None] = lambda _: None
+        self, runs: Mapping[str, int], on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
-        self._names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
-        self._photos, self.on_stage = config.photos, on_stage
+        self._runs, self.on_stage = runs, on_stage
 
     def on_photos(self, words: str, done: int, of: int) -> None:
         """Report a step that belongs to no run."""
@@ -227,12 +226,13 @@ class Reporter:
 
     def on_run(self, name: str, words: str, progress: Progress) -> None:
         """Report how far a run is."""
-        place, of = self._names.index(name), self._photos
+        place, of = [*self._runs].index(name), self._runs[name]
         seen = min(progress.photos, of)  # the last batch may be cut
         loss = "resumed" if progress.loss is None else f"loss {progress.loss:.3f}"
-        words = f"run {place + 1} of {len(self._names)} ({words}), {loss}"
-        progress = replace(progress, photos=seen, of=of)
-        self.on_stage(Stage(words, place * of + seen, len(self._names) * of, name, progress))
+        words = f"run {place + 1} of {len(self._runs)} ({words}), {loss}"
+        progress, all_runs = replace(progress, photos=seen, of=of), [*self._runs.values()]
+        before = sum(all_runs[:place])
+        self.on_stage(Stage(words, before + seen, sum(all_runs), name, progress))
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.Adam:

@@ -34,14 +34,12 @@ from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import TrainingConfig, config_from_dict, differences
 from recognizer.lab.training.ensemble import (
     Gate,
-    build_frozen_network,
     join_networks,
     logits_of,
     mean_of,
     set_gate,
 )
 from recognizer.lab.training.fit import CHECKPOINT, Reporter, Run, Stage
-from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import LEARNED, NETWORK_FILE, describe_network, read_parent
 from recognizer.model.folders import DESCRIPTION_FILE
@@ -78,12 +76,21 @@ class Recipe:
 
     def without(self, fold: int | None) -> list[Photo]:
         """The photos to learn from, but for those of a fold."""
-        return list(itertools.compress(self.train, self.learned(fold)))
+        pairs = zip(self.photos, self.folds, strict=True)
+        return [
+            p for p, own in pairs if p.split == "train" and own != (-2 if fold is None else fold)
+        ]
 
-    def learned(self, fold: int | None) -> NDArray[np.bool_]:
-        """Which photos of ``train`` the networks without a fold learn from."""
-        is_train = np.array([p.split == "train" for p in self.photos])
-        return np.asarray(self.folds[is_train] != (-2 if fold is None else fold))
+    @property
+    def runs(self) -> dict[str, int]:
+        """The photos that each run sees, by its name, in their order."""
+        networks, folds = [*self.config.beside, self.config], [*range(self.fold_count), None]
+        names = {self.run_name(fold, own): own.photos for fold in folds for own in networks}
+        return {name: photos for name, photos in names.items() if photos}
+
+    def run_name(self, fold: int | None, own: TrainingConfig) -> str:
+        name = "all" if fold is None else f"fold-{fold}"
+        return name if own is self.config else f"{name}-{own.backbone}"
 
     def of_fold(self, fold: int) -> list[Photo]:
         return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
@@ -120,9 +127,8 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
     elif (folder / DESCRIPTION_FILE).exists():
         raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")
     else:
-        build_network(config, len(labels))  # what is wrong is said before a folder is made
-        for backbone in config.ensemble.backbones:
-            build_frozen_network(config, backbone, len(labels))
+        for own in (config, *config.beside):  # what is wrong is said before a folder is made
+            build_network(own, len(labels))
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
@@ -160,7 +166,7 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    reporter = Reporter(recipe.config, recipe.fold_count, on_stage)
+    reporter = Reporter(recipe.runs, on_stage)
     path, held = recipe.folder / NETWORK_FILE, recipe.folder / OUT_OF_FOLD_FILE
     if done := len([*recipe.folder.glob(_LOGITS.format("*"))]):
         words = f"resuming: {done} of {recipe.fold_count} folds are done"
@@ -211,9 +217,9 @@ def _fold_logits(
     """
     if (path := recipe.folder / _LOGITS.format(fold)).exists():
         return load_file(path)["logits"]
-    trained, frozen = _networks(recipe, fold, reporter)
+    trained, others = _networks(recipe, fold, reporter)
     report = partial(reporter.on_photos, f"looking at the photos of fold {fold}")
-    parts = logits_of([trained, *frozen], own, recipe.cache, report)
+    parts = logits_of([trained, *others], own, recipe.cache, report)
     logits = torch.stack([parts[0], mean_of([*parts])])
     with replacing(path) as unfinished:
         unfinished.write_bytes(save({"logits": logits}))
@@ -238,34 +244,24 @@ def fold_network(recipe: Recipe, fold: int | None, reporter: Reporter | None = N
 
     With a reporter it is trained if it was not yet; without one that is a TrainingError.
     """
-    file = recipe.folder / _run_name(fold) / CHECKPOINT
-    if reporter is None and recipe.config.photos and not file.exists():
-        raise TrainingError(
-            f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
-        )
-    reporter = reporter or Reporter(recipe.config, recipe.fold_count)
+    for own in (recipe.config, *recipe.config.beside):
+        file = recipe.folder / recipe.run_name(fold, own) / CHECKPOINT
+        if reporter is None and own.photos and not file.exists():
+            raise TrainingError(
+                f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
+            )
+    reporter = reporter or Reporter(recipe.runs)
     return join_networks(*_networks(recipe, fold, reporter), _gate(recipe))
 
 
 def _networks(
     recipe: Recipe, fold: int | None, reporter: Reporter
 ) -> tuple[ProductNetwork, list[ProductNetwork]]:
-    """Return the trained network and the frozen ones, in evaluation mode, each with its head."""
-    config, rendered = recipe.config, _rendered(recipe)
-    photos, frozen = [*recipe.without(fold), *rendered], []
-    for backbone in config.ensemble.backbones:
-        network = build_frozen_network(config, backbone, len(recipe.labels))
-        report = partial(reporter.on_photos, f"computing features of {backbone}")
-        # Those of the fold too, while there is somebody to tell.
-        of_all = features_of(network, recipe.train, recipe.cache, on_progress=report)
-        features = of_all[recipe.learned(fold)]
-        if rendered:
-            more = features_of(network, rendered, recipe.cache, on_progress=report)
-            features = np.concatenate([features, more])
-        power, c = config.label_power, config.head_c
-        network.set_head(*fit_head(features, photos, recipe.labels, power, c))
-        frozen.append(network)
-    return _train(recipe, fold, photos, frozen, reporter), frozen
+    """Return the trained network and those beside it, in evaluation mode, each with its head."""
+    config, photos = recipe.config, [*recipe.without(fold), *_rendered(recipe)]
+    others = [_train(recipe, fold, photos, own, None, reporter) for own in config.beside]
+    soft = logits_of(others, photos, recipe.cache).mean(0).softmax(1) if config.distill else None
+    return _train(recipe, fold, photos, config, soft, reporter), others
 
 
 def _rendered(recipe: Recipe) -> list[Photo]:
@@ -277,25 +273,19 @@ def _rendered(recipe: Recipe) -> list[Photo]:
     return pictures
 
 
-def _run_name(fold: int | None) -> str:
-    return "all" if fold is None else f"fold-{fold}"
-
-
 def _train(
     recipe: Recipe,
     fold: int | None,
     photos: Sequence[Photo],
-    frozen: Sequence[ProductNetwork],
+    config: TrainingConfig,
+    soft: torch.Tensor | None,
     reporter: Reporter,
 ) -> ProductNetwork:
-    """Return the trained network, without a fold or with all photos.
+    """Return a network, without a fold or with all photos.
 
     Its weights are part of the way from the first to the averaged ones.
     """
-    config, soft = recipe.config, None
-    if config.distill:
-        soft = logits_of(frozen, photos, recipe.cache).mean(0).softmax(1)
-    name = _run_name(fold)
+    name = recipe.run_name(fold, config)
     words = "all photos" if fold is None else f"without fold {fold}"
     run = Run(
         config,
@@ -319,7 +309,7 @@ def _train(
 def finished_network(recipe: Recipe) -> nn.Module:
     """Return the network of a recipe that was trained, in evaluation mode."""
     empty, labels = msgspec.structs.replace(recipe.config, weights="none"), len(recipe.labels)
-    others = [build_frozen_network(empty, b, labels) for b in recipe.config.ensemble.backbones]
+    others = [build_network(own, labels).eval() for own in empty.beside]
     gate = None if recipe.config.ensemble.gate == 1 else Gate(labels)
     network = join_networks(build_network(empty, labels).eval(), others, gate)
     try:

@@ -77,8 +77,8 @@ def test_behind_a_gate_the_other_networks_look_at_suspects_alone(tmp_path, preci
 def test_all_networks_learn_from_rendered_pictures(split, tmp_path):
     write_split_photos(tmp_path / "rendered")
     made = []
-    for rendered in ("", str(tmp_path / "rendered")):
-        ensemble = EnsembleConfig(["test_efficientnet"], rendered=rendered)
+    for rendered, own in (("", {}), (str(tmp_path / "rendered"), {"photos": 24})):
+        ensemble = EnsembleConfig(["test_efficientnet"], own, rendered=rendered)
         config = small_config(folds=2, ensemble=ensemble, distill=0.5)
         with (recipe := open_recipe(config, split, tmp_path / f"run{len(made)}")).cache:
             train_recipe(recipe)
@@ -86,6 +86,9 @@ def test_all_networks_learn_from_rendered_pictures(split, tmp_path):
     plain, more = made
     assert not torch.equal(plain.networks[0].head.weight, more.networks[0].head.weight)
     assert not torch.equal(plain.networks[1].head.weight, more.networks[1].head.weight)
+    # The network beside it learns if its recipe has photos; otherwise only its head is fitted.
+    stems = [network.networks[1].backbone.conv_stem.weight for network in (plain, more)]
+    assert not torch.equal(*stems)
     # Another recipe can begin with the trained one.
     file = str(tmp_path / "run1" / "network.safetensors")
     parent = read_parent(small_config(weights=file))

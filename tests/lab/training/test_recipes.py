@@ -42,10 +42,10 @@ def test_it_trains_a_bundle_that_is_served(name, tmp_path):
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
     values = {**QUICK, **SMALL[name]}
-    with patch.object(runs, "features_of", wraps=runs.features_of) as read:
+    with patch.object(runs, "Run", wraps=runs.Run) as made:
         succeed("train", name, "--data", data, "--output", run, *settings(**values))
-    # Once without each fold, and once with all photos.
-    assert [len(call.args[1]) for call in read.call_args_list].count(36) == 3
+    # Two networks, once without each fold, and once with all photos.
+    assert sorted(len(call.args[2]) for call in made.call_args_list) == [12, 12, 24, 24, 36, 36]
     exported = succeed("export", run, "--data", data, "--output", output)
     assert "what int8 loses was not measured" in exported.stderr  # of 12 photos of each label
     recognizer = Recognizer.load(output)
