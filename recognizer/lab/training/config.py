@@ -50,7 +50,8 @@ class EnsembleConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     backbones: list[str] = []  # timm models with ImageNet weights; none: no ensemble
     recipe: dict[str, Any] = {}
-    """Other values of the recipe's keys for them. Without ``photos`` only heads are fitted."""
+    """Other values of the recipe's keys for them, but for ``backbone`` and ``weights``. Without
+    ``photos`` only their heads are fitted."""
 
     gate: Share = 1.0
     """Share of the photos without a product that they look at, too; 1: they look at all photos."""
