@@ -27,6 +27,7 @@ SMALL = {  # in place of each recipe's backbone
         "keep_head": "false",
         "ensemble.backbones": '["mobilenetv2_035"]',
         "ensemble.rendered": '""',
+        "ensemble.recipe": "{photos = 24}",
     },
 }
 
