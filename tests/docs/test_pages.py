@@ -91,6 +91,8 @@ def test_the_page_on_practice_runs(tmp_path, monkeypatch):
     figures = json.loads(Path("figures.json").read_text())
     assert min(figures["decided"], figures["misses"]["audited"]) >= 1
     assert "its files agree with its digest" in runner.printed["recognizer verify case-L1"]
+    assert [*Path("case-L1/data/heatmaps").glob("*.png")]
+    assert "(known) 1.000" in str(runner.printed)
     wanted = ("thresholds", "--scan", "scan.sqlite", "--policy", "mine.toml", "--precision", "0.5")
     few = invoke(*wanted, "--output", "next.toml", code=ExitCode.SOME_FAILED)
     assert "No threshold was chosen; next.toml was not written" in few.stderr
