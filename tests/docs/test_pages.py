@@ -83,10 +83,9 @@ def test_the_page_on_practice_runs(tmp_path, monkeypatch):
     for name, table in zip(("listings.csv", "verdicts.csv"), tables, strict=True):
         Path(name).write_text(table.text, encoding="utf-8")
     run(runner := Runner(), PRACTICE)
-    rows = [*csv.DictReader(Path("by-listing.csv").read_text().splitlines())]
-    levels = [row["decision"] for row in rows]
-    assert levels == sorted(levels, key=["priority", "review", "clear"].index)
-    clear = {row["listing"] for row in rows if row["decision"] == "clear"}
+    first, *others = csv.DictReader(Path("by-listing.csv").read_text().splitlines())
+    assert first["listing"] == "L1"  # words, reports and its photos say so
+    clear = {row["listing"] for row in others if row["decision"] == "clear"}
     assert {*re.findall(r",audit,(L\d)", Path("verdicts.csv").read_text())} == clear
     figures = json.loads(Path("figures.json").read_text())
     assert min(figures["decided"], figures["misses"]["audited"]) >= 1
