@@ -40,13 +40,6 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+"
 _DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of so many digits
 _MIN_SECONDS = 10**8  # of the epoch, in 1973: smaller numbers are years, or days of a spreadsheet
 _MAX_URL = 2000
-_SIGN = r"([^\W\d_]{0,4}[^\w\s.,'-]?)"  # letters, a sign of a currency, or both
-_AMOUNT = re.compile(rf"{_SIGN}\s*(\d(?:[\d., '\u00a0\u202f\u2019]*\d)?)\s*{_SIGN}")
-_CODE = re.compile("[A-Z]{3}")
-_MAX_PRICE = 40  # characters
-_SIGNS = "€=EUR £=GBP ₹=INR ₫=VND ฿=THB ₽=RUB ₩=KRW 元=CNY RMB=CNY US$=USD HK$=HKD ZŁ=PLN RP=IDR"
-_WITH_THREE_DECIMALS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
-_CURRENCIES = dict(pair.split("=") for pair in _SIGNS.split())
 
 
 def normal_name(name: str) -> str:
@@ -125,43 +118,6 @@ def as_text(value: Any) -> str | None:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the price of a listing in digits, and its currency: ``€2.264,50`` is 2264.50 and EUR.
-
-    A sign of several currencies stays as it is, as does a text that is not a single number. A
-    column with the currency is surer than the price's own.
-    """
-    price = as_text(value_of(columns, Role.PRICE))
-    currency = as_text(value_of(columns, Role.CURRENCY))
-    amount = _AMOUNT.fullmatch(price.strip()) if price and len(price) <= _MAX_PRICE else None
-    if amount is None or not (amount[1] or amount[3] or "," in amount[2]):
-        return price, currency
-    signs = [sign for part in (amount[1], amount[3]) if (sign := part.strip())]
-    codes = [_CURRENCIES.get(sign.upper(), sign) for sign in signs]
-    if any(code.isalpha() and not _CODE.fullmatch(code) for code in codes):
-        return price, currency
-    own_currency = next(filter(_CODE.fullmatch, codes), codes[0] if codes else None)
-    number = _plain_number(amount[2], (own_currency or currency) in _WITH_THREE_DECIMALS)
-    return (price, currency) if number is None else (number, currency or own_currency)
-
-
-def _plain_number(text: str, has_three_decimals: bool) -> str | None:
-    """Return a number with a decimal point alone; None if it can be read in two ways."""
-    text = re.sub("[^0-9.,]", "", text)
-    whole, separator, rest = text.rpartition(max(".,", key=text.rfind))
-    others = {*re.findall("[.,]", whole)}
-    is_decimal = len(rest) < 3 or (
-        has_three_decimals
-        and len(rest) == 3
-        and separator not in others
-        and (separator == "." or bool(others))
-    )
-    if not separator or is_decimal:
-        return re.sub("[.,]", "", whole) + ("." if separator else "") + rest
-    is_unclear = len(rest) > 3 or others - {separator} or (has_three_decimals and not others)
-    return None if is_unclear else re.sub("[.,]", "", text)
-
-
 def as_count(value: Any) -> int | None:
     try:
         count = int(float(value))
@@ -207,7 +163,7 @@ def as_time(value: Any) -> datetime | None:
 
 
 _READERS = {
-    **dict.fromkeys((Role.TITLE, Role.DESCRIPTION, Role.SELLER), as_text),
+    **dict.fromkeys(set(Role) - {Role.ID}, as_text),
     Role.TIME: as_time,
     Role.URL: as_url,
     Role.REPORTS: as_count,
@@ -219,9 +175,7 @@ def values_of(columns: Mapping[str, Any]) -> dict[str, Any]:
 
     The time is a datetime, the reports are a number, all else is text.
     """
-    price, currency = price_of(columns)
-    values = {role.value: read(value_of(columns, role)) for role, read in _READERS.items()}
-    return values | {"price": price, "currency": currency}
+    return {role.value: read(value_of(columns, role)) for role, read in _READERS.items()}
 
 
 _WHICH = (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.listing import Role, as_time, as_url, find_columns, listing_of, price_of, value_of
+from recognizer.listing import Role, as_time, as_url, find_columns, listing_of, value_of
 
 
 def test_the_surest_name_counts():
@@ -78,35 +78,3 @@ def test_whatever_a_cell_holds_is_no_error(value):
     assert time is None or time.tzinfo is not None
     url = as_url(value)
     assert url is None or url.lower().startswith(("http://", "https://"))
-
-
-@pytest.mark.parametrize(
-    ("price", "expected"),
-    [
-        ("€2264", ("2264", "EUR")),
-        ("2.264,50 €", ("2264.50", "EUR")),
-        ("US$ 1,234.5", ("1234.5", "USD")),
-        ("$12 CAD", ("12", "CAD")),
-        ("$12", ("12", "$")),
-        ("\u00a51 200", ("1200", "\u00a5")),
-        ("900元", ("900", "CNY")),
-        ("EUR 12", ("12", "EUR")),
-        ("KWD 1.234", ("1.234", "KWD")),  # three decimals
-        ("1.234,500 TND", ("1234.500", "TND")),
-        ("BHD 12,345", ("BHD 12,345", None)),  # either
-        ("EUR 1.234", ("1234", "EUR")),
-        ("EUR 1,234,567", ("1234567", "EUR")),
-        ("US$ 1,234.567", ("US$ 1,234.567", None)),  # no price has three decimals
-        ("12,50", ("12.50", None)),
-        (12.345, ("12.345", None)),
-        ("12.345", ("12.345", None)),
-        ("10-20 €", ("10-20 €", None)),
-        ("12 pieces", ("12 pieces", None)),
-        ("on request", ("on request", None)),
-        ("€" + "1 " * 30_000 + "x", ("€" + "1 " * 30_000 + "x", None)),
-        (None, (None, None)),
-    ],
-)
-def test_a_price_is_a_number_and_a_currency(price, expected):
-    assert price_of({"price": price}) == expected
-    assert price_of({"price": price, "currency": "GBP"}) == (expected[0], "GBP")

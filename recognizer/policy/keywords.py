@@ -24,16 +24,6 @@ _UNSEEN = re.compile(
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\ufffc"
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# With what a seller gets around a filter, while people read on: tags, letters and digits that look
-# like others, marks within a Latin word (others have none between sentences), letters apart.
-_TAG = re.compile("<[a-z/!][^<>]*>", re.IGNORECASE)
-_LOOKALIKES = str.maketrans(
-    "01345@$ıᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢавекмнорстухѕіјԁһԛԝүαεικνορτυχ",
-    "oieasasiabcdefghijklmnoprstuvwyzabekmhopctyxsijdhqwyaeikvoptux",
-)
-_MARKS = r" !-/:-@\[-`{-~\u00b7\u2010-\u2027\u30fb"
-_WITHIN = re.compile(rf"(?<=[a-z])[{_MARKS[1:]}]+(?=[a-z])")
-_APART = re.compile(rf"(?<![^\W_])(?:[a-z][{_MARKS}]{{1,3}})+[a-z](?![^\W_])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +38,7 @@ class KeywordHit:
 class Keywords:
     """Words that raise the level of a listing by one, however many there are.
 
-    They are literal, compared in NFKC, case-folded, without characters that are not seen, and also
-    found in spite of a seller's tricks: tags, look-alikes, marks, letters that stand apart.
+    They are literal, compared in NFKC, case-folded, without characters that are not seen.
     ``words`` match where no letter or digit stands beside them, ``substrings`` anywhere (for
     languages without blanks between words). ``columns`` are where they are looked for: ``title``
     and ``description`` by any of their usual names, others by their own name.
@@ -82,9 +71,9 @@ class Keywords:
         return tuple(
             KeywordHit(keyword=keyword, column=column)
             for column, text in texts_of(columns, self.columns)
-            for spellings in [_spellings(text)]
+            for plain in [normalize(unescape(text)[:MAX_TEXT])]
             for keyword, sought, is_anywhere in self._sought
-            if any(sought in s and (is_anywhere or _has_word(s, sought)) for s in spellings)
+            if sought in plain and (is_anywhere or _has_word(plain, sought))
         )
 
     @cached_property
@@ -92,15 +81,6 @@ class Keywords:
         anywhere = {*self.substrings}
         every = dict.fromkeys((*self.substrings, *self.words))
         return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
-
-
-def _spellings(text: str) -> set[str]:
-    """Return a text normalised, with and without a seller's tricks."""
-    texts = {text, _TAG.sub("", text)}
-    plain = {normalize(_UNSEEN.sub("", unescape(t))[:MAX_TEXT]) for t in texts}
-    latin = (t.translate(_LOOKALIKES) for t in plain)
-    joined = [_APART.sub(lambda run: re.sub(r"[\W_]", "", run[0]), t) for t in latin]
-    return plain | {_WITHIN.sub(w, t) for t in joined for w in ("", " ")}  # rhino-horn: two words
 
 
 def _has_word(text: str, word: str) -> bool:
