@@ -28,7 +28,7 @@ from recognizer.policy.values import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import NewRow, Ranking, ScanWriter
 from recognizer.rows.deciding import Decider
-from recognizer.rows.records import item_key
+from recognizer.rows.identity import item_key
 from recognizer.status import Status
 
 BATCH = 64

@@ -15,6 +15,7 @@ from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.listings import decided_images
+from recognizer.rows.writer import Met
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
 
 SMALL = r"model|policy|level|setting|hold|skip|whole|sqlite_\w+"  # or what another step selected
@@ -23,11 +24,10 @@ _ROWS = 16  # of a scan; which plan SQLite makes does not depend on it
 WHOLE = (
     "SELECT count(*) FROM image",
     "SELECT count(*) FROM outcome",
-    "INSERT INTO temp.desk SELECT *, (SELECT iif(price",  # when the desk begins, or is behind
+    "INSERT INTO temp.desk SELECT *, NULL",  # when the desk begins, or is behind
     "UPDATE temp.desk SET number = latest.number",
     "SELECT reviewer FROM outcome GROUP BY reviewer",  # when it begins
     "SELECT iif(occasion = 'audit', sha256",  # agreement
-    "UPDATE image SET gone",  # the end of a scan that has met all other images
     "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)",  # measure
     "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT",
 )
@@ -92,7 +92,7 @@ def scan(tmp_path, plans):
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         file.append(rows())
-        file.append(rows()[:3], [(1, rows()[0].row)], [(1, b"x")])
+        file.append(rows()[:3], [(1, rows()[0].row)], [Met(1, b"x")])
         assert file.previous(0) is None
         group_copies(file)
     return path
@@ -103,7 +103,7 @@ def test_a_scan_reads_no_table_whole(scan, plans):
     assert plans.scans() == []
     plans.steps.clear()
     with ScanWriter(scan, Ranking()) as file:
-        file.mark_gone(["photos"])
+        file.finish()
     assert plans.scans() == []
 
 

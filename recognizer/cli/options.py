@@ -87,7 +87,6 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the review server, cases",
         ("starlette", "uvicorn", "itsdangerous", "bagit", "scipy"),
     ),
-    "ray": ("scans on a Ray cluster", ("ray",)),
     "lab": ("evaluation, enrolment, training", (*_OF_LAB, *("pyarrow", "matplotlib", "scipy"))),
 }
 """Extra -> what it is for, and the modules that it brings."""

@@ -12,6 +12,7 @@ from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Row, ScanFile, ScanSummary
+from recognizer.rows.identity import shown_place
 from recognizer.rows.queue import IS_LEAD
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
@@ -72,7 +73,7 @@ def row_line(row: Row) -> str:
         parts = [f"{name} {score:.3f}"]
     if row.reason is not None:
         parts.append(f"{row.status}: {row.reason}")
-    return shown(f"{row.decision:9} {', '.join(dict.fromkeys(parts)):28} {row.source}")
+    return shown(f"{row.decision:9} {', '.join(dict.fromkeys(parts)):28} {shown_place(row.source)}")
 
 
 def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
@@ -100,11 +101,15 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield from _failure_lines(summary, skipped)
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}; the first counts."
+    if summary.unplaced:
+        rows = counted(summary.unplaced, "row")
+        yield f"{rows} of an earlier version, under a path that is not found here: they stay apart."
+        yield "Give the same command once in the folder in which they were scanned."
     if skipped.other_files or skipped.hidden:
         others = counted(skipped.other_files, "other file")
         yield f"Skipped: {others}, {skipped.hidden:,} hidden. Name them to scan them."
     for table, names in skipped.image_columns.items():
-        yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
+        yield shown(f"{shown_place(table)}: images from {', '.join(map(repr, names))}.")
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         yield f"Images to review: {_listed(summary.decisions)}.{products}"
@@ -127,7 +132,7 @@ def _failure_lines(summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
     if all_failed and summary.failed[Reason.NOT_FOUND] == max(summary.failed.values()):
         for table in skipped.image_columns:
             words = "name the folder where its paths begin (--image-root), and a new --output"
-            yield f"No image of {shown(table)} could be read: {words}."
+            yield f"No image of {shown(shown_place(table))} could be read: {words}."
 
 
 def _listed(numbers: Counter[Any]) -> str:

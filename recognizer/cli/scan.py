@@ -180,7 +180,6 @@ def scan_command(
                 rules,
                 file,
                 settings,
-                skipped=skipped,
                 on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
             )
             progress.close()
@@ -196,18 +195,24 @@ def scan_command(
 
 
 def _print_notes(file: ScanFile, skipped: Skipped) -> None:
+    from recognizer.rows.identity import shown_place
+
     for table, count in skipped.without_image.items():
         rows = f"{counted(count, 'row')} without an image" if count else "no rows"
-        say(shown(f"{table}: {rows}"))
+        say(shown(f"{shown_place(table)}: {rows}"))
     for table, count in skipped.not_utf8.items():
         rows = f"{counted(count, 'row')} not in UTF-8, where keywords may not match"
-        say(shown(f"{table}: {rows}: save it as UTF-8 and scan again"))
+        say(shown(f"{shown_place(table)}: {rows}: save it as UTF-8 and scan again"))
     for table, unread in skipped.unread_columns.items():
         if unread:
             columns = [*skipped.image_columns.get(table, ()), *unread]
             every = " ".join(f"--image-column {shlex.quote(name)}" for name in columns)
             names = ", ".join(map(repr, unread))
-            say(shown(f"{table}: images in {names} were not read; to read all: {every}"))
+            say(
+                shown(
+                    f"{shown_place(table)}: images in {names} were not read; to read all: {every}"
+                )
+            )
     without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
     if count := file.select(without_id)[0][0]:
         column = f"a value in {file.listing_column!r}" if file.listing_column else "an ID or URL"

@@ -84,25 +84,20 @@ def rows_command(
 
 
 def merge_command(
-    inputs: Annotated[
-        list[Path], Argument(metavar="INPUT", help="Scans, or Parquet files of Ray.")
-    ],
+    inputs: Annotated[list[Path], Argument(metavar="INPUT", help="Scans.")],
     output: Annotated[Path, output_option("The merged file.")],
     allow_mixed: Annotated[
         bool, Option("--allow-mixed", help="Merge rows of different models or policies.")
     ] = False,
-    bundle: options.RowsBundleOption = None,
 ) -> None:
     """Merge the shards of a scan (scan --shard), or separate scans, into one file.
 
     Of each image the latest row counts. Outcomes and thumbnails are merged too. The inputs stay as
     they are.
     """
-    from recognizer.model.bundle import bundles_behind
-    from recognizer.rows import Ranking, merge
+    from recognizer.rows import merge
 
-    ranking = Ranking(bundles_behind(bundle))
     with show_progress(f"Merging {len(inputs)} files"):
-        merged = merge(inputs, output, ranking, allow_mixed=allow_mixed)
+        merged = merge(inputs, output, allow_mixed=allow_mixed)
     left = f"{merged.superseded:,} superseded by later ones, {merged.outcomes:,} outcomes"
     typer.echo(f"Wrote {output}: {merged.rows:,} rows, {left}")

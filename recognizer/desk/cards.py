@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -14,6 +15,7 @@ from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import QUEUE_ORDER, CandidateKind, Lead
+from recognizer.rows.identity import shown_place
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -38,6 +40,15 @@ def named(key: str) -> str:
     return _NAMES.get(key, key.capitalize())
 
 
+def ago(time: datetime) -> str:
+    """Return how long ago something was, in the largest unit that fits."""
+    days = (datetime.now(UTC) - time).days
+    for unit, length in (("year", 365), ("month", 30), ("week", 7), ("day", 1)):
+        if days >= length:
+            return f"{counted(days // length, unit)} ago"
+    return "today"
+
+
 ENVIRONMENT = Environment(
     loader=PackageLoader("recognizer.desk"),
     autoescape=select_autoescape(["html.j2"], default=False),
@@ -46,7 +57,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals |= {"counted": counted, "filtered": (PHOTOS_ON_A_CARD, MAX_SEARCHED, MAX_GROUP)}
-ENVIRONMENT.filters["named"] = named
+ENVIRONMENT.filters |= {"named": named, "ago": ago, "shown_place": shown_place}
 
 
 class Bar(NamedTuple):

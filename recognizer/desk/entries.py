@@ -15,7 +15,7 @@ import msgspec
 
 from recognizer._files import Closes
 from recognizer.desk.outcomes import HAS_LEAD
-from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, SEEN, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import QUEUE_ORDER, Decision
 from recognizer.rows.listings import group_copies
@@ -50,10 +50,11 @@ _COMPUTED = {  # what an Entry has under another name than the table, or not fro
     "sha256": _BEST.format("sha256"),
     "price": _BEST.format("trim(price || ' ' || ifnull(currency, ''))"),
     "state": "ifnull(state, 'open')",
+    **SEEN,
     "held_by": "(SELECT reviewer FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
     "second": "(SELECT second FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
 }
-_OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, amount, state, judge
+_OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, state, judge
   FROM ranked LEFT JOIN temp.desk ON desk.unit = ranked.unit
   WHERE ranked.unit IN (SELECT unit FROM image WHERE seller = :seller)) AS entry"""
 
@@ -83,12 +84,13 @@ class Entry(NamedTuple):
     best: int
     photo: str | None
     sha256: str | None
-    amount: float | None
     price: str | None
     copies: int | None
     state: str
     judge: str | None
     held_by: str | None
+    last_seen: datetime | None
+    scan: str | None
     second: int | None
 
     @property
@@ -326,11 +328,12 @@ class Entries(Closes):
     def columns(self) -> dict[str, bool]:
         """Return which columns the queue can be filtered by, and whether it has listings."""
         found = self._select_cached(
-            "SELECT count(listing), count(seller), count(amount), max(reports > 0), count(state),"
-            f" count(DISTINCT location) > 1 FROM {ENTRIES}",
+            "SELECT count(listing), count(seller), max(reports > 0), count(state),"
+            " count(DISTINCT location) > 1,"
+            f" EXISTS (SELECT 1 FROM setting WHERE name = 'last_scan') FROM {ENTRIES}",
             {},
         )
-        names = ("listing", "seller", "price", "reports", "state", "location")
+        names = ("listing", "seller", "reports", "state", "location", "scan")
         return {name: bool(value) for name, value in zip(names, found[0], strict=True)}
 
     def choices(self, column: str, view: View) -> list[tuple[Any, ...]]:

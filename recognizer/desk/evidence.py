@@ -19,8 +19,8 @@ from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
+from recognizer.rows.identity import as_name, real_path
 from recognizer.rows.queue import IMAGE_ORDER
-from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
@@ -49,8 +49,10 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
         raise UsageError("name at least one image (--lead) or listing (--listing)")
     found: dict[int, Row] = {}
     for name in leads:
-        named = (as_name(name), *((name, f"{name}g") if DIGITS.fullmatch(name) else ("", "")))
-        images = dict(scan.numbered_rows("source = ? OR sha256 BETWEEN ? AND ?", named))
+        sources = (as_name(name), as_name(real_path(name)))
+        digits = (name, f"{name}g") if DIGITS.fullmatch(name) else ("", "")
+        condition = "source IN (?, ?) OR sha256 BETWEEN ? AND ?"
+        images = dict(scan.numbered_rows(condition, (*sources, *digits)))
         if not images:
             raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
         if len({row.sha256 for row in images.values()}) > 1:

@@ -19,9 +19,9 @@ import msgspec
 from recognizer._files import Closes, CsvRows, text_of_cell
 from recognizer.errors import UsageError, unknown_name
 from recognizer.prediction import Digest
+from recognizer.rows.identity import MAX_NAME
 from recognizer.rows.listings import DECIDED as DECIDED_IMAGES
 from recognizer.rows.merging import CLOCK_TOLERANCE
-from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
 from recognizer.scan.table_rows import json_value
 

@@ -18,8 +18,8 @@ from recognizer.desk.photos import Photos, Unavailable
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.listing import as_text, as_url
 from recognizer.model.bundle import Bundle
+from recognizer.rows.identity import MEMBER
 from recognizer.rows.queue import IS_LEAD, IS_UNSCORED
-from recognizer.rows.records import MEMBER
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
@@ -104,9 +104,11 @@ class _Report(CardMaker):
         columns = (images[0].item or {}) if images else {}
         words = [*filter(None, map(as_text, columns.values())), *(row.source for row in images)]
         return {
-            **{name: getattr(entry, name) for name in ("level", "seller", "location", "reports")},
+            **{
+                name: getattr(entry, name)
+                for name in ("level", "seller", "location", "reports", "scan")
+            },
             "score": entry.score if entry.product else None,
-            "price": entry.amount,
             "products": sorted({lead.name for row in images for lead in row.leads}),
             "text": " ".join([entry.name, *words]).lower()[:MAX_SEARCHED],
         }
@@ -154,18 +156,18 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
         f"SELECT count(*), ifnull(sum(product IS NOT NULL AND {IS_LEAD}), 0),"
         f" ifnull(sum(product IS NULL AND {IS_LEAD}), 0), ifnull(sum({IS_UNSCORED}), 0),"
         " ifnull(sum(decision = 'clear'), 0), count(DISTINCT unit), substr(min(time), 1, 16),"
-        " substr(max(time), 1, 16) FROM image WHERE gone IS NULL AND reason IS NOT 'no_image'"
+        " substr(max(time), 1, 16) FROM image WHERE reason IS NOT 'no_image'"
     )
     names = ("images", "leads", "others", "unscored", "cleared", "listings")
     return {
         **dict(zip(names, counts, strict=True)),
         "products": file.select(
             f"SELECT product, count(*) FROM image WHERE {IS_LEAD} AND product IS NOT NULL"
-            " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "reasons": file.select(
             "SELECT reason, count(*) FROM image WHERE reason IS NOT NULL AND reason != 'no_image'"
-            " AND gone IS NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "models": [(m.name, m.version, m.digest) for _, m in file.models()],
         "policies": file.select(

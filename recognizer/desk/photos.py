@@ -39,9 +39,7 @@ class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of 
         self.words = words
 
 
-_GONE = (
-    "The file has gone since the scan, or this was not started in the folder in which the scan ran."
-)
+_GONE = "The file is no longer where the scan found it."
 _CHANGED = "The file has changed since the scan and is not what was scored."
 _UNDECODED = "The photo could not be decoded."
 
@@ -61,10 +59,9 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
     try:
         data = read(row)
     except Refused as error:
-        words, hint = "The photo cannot be read from here.", ""
-        if error.reason is Reason.NOT_FOUND:
-            words, hint = _GONE, "; relative paths begin in the folder in which the scan ran"
-        raise Unavailable(words, f"{error.reason}: {error.detail}{hint}") from error
+        is_gone = error.reason is Reason.NOT_FOUND
+        words = _GONE if is_gone else "The photo cannot be read from here."
+        raise Unavailable(words, f"{error.reason}: {error.detail}") from error
     if hashlib.sha256(data).hexdigest() != row.sha256:
         raise Unavailable(_CHANGED, "the file has changed since the scan")
     return data

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from recognizer.desk.outcomes import Judgement
-from recognizer.listing import price_of
 from recognizer.policy.values import Decision
+from recognizer.rows.identity import MAX_NAME
 from recognizer.rows.queue import ENTRY_ORDER
-from recognizer.rows.records import MAX_NAME
 
 QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
 
@@ -34,29 +33,37 @@ UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
   WHERE section = 'audit' AND image.sha256 = :sha256
 """
 """The units whose state an outcome on a listing or an image may change, in SQL."""
+_LAST_SEEN = """
+(SELECT max(last_seen) FROM seen JOIN image ON image.id = seen.image WHERE image.unit = entry.unit)
+"""
+_SCAN = f"""
+(SELECT CASE WHEN entry.first >= value THEN 'new' WHEN {_LAST_SEEN} < value THEN 'missed' END
+  FROM setting WHERE name = 'last_scan')
+"""
+SEEN = {"last_seen": _LAST_SEEN, "scan": _SCAN}
+"""When an entry was last seen, and whether it is new in the last scan or not in it, in SQL."""
 SORTS = {
     "score": "product IS NULL, score DESC",
-    "dear": "amount IS NULL, amount DESC",
-    "cheap": "amount IS NULL, amount",
     "new": "ifnull(listed, first) DESC",
     "old": "ifnull(listed, first)",
     "seller": "seller IS NULL, seller COLLATE NOCASE",
+    "seen": f"{_LAST_SEEN} DESC",
 }
 """Orders other than that of the queue, in SQL, by their names in the query of a URL."""
 
 _CHOICES = {"section": (QUEUE, AUDIT), "state": STATES, "level": (*Decision,), "sort": (*SORTS,)}
+_CHOICES["scan"] = ("new", "missed")
 _CONDITIONS = {
     "product": "entry.unit IN (SELECT unit FROM temp.lead WHERE product = :product)",
     "seller": "seller = :seller COLLATE NOCASE",
     "location": "location = :location",
     "reported": "reports > 0",
 }
-_BOUNDS = {
+_OF_QUEUE = {
+    "level": "place = (SELECT place FROM level WHERE decision = :level)",
     "min_score": "product IS NOT NULL AND score >= :min_score + 0.0",
-    "min_price": "amount >= :min_price + 0.0",
-    "max_price": "amount <= :max_price + 0.0",
+    "scan": f"{_SCAN} = :scan",
 }
-_OF_QUEUE = {"level": "place = (SELECT place FROM level WHERE decision = :level)", **_BOUNDS}
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
@@ -70,7 +77,7 @@ class View(NamedTuple):
     """A choice of listings, in the order ``sort``; empty texts mean any.
 
     ``reported``: with reports by users; each of the words ``q`` is in some column. Scores are those
-    of leads; prices are compared as numbers, whatever their currency.
+    of leads.
     """
 
     section: str = QUEUE
@@ -82,8 +89,7 @@ class View(NamedTuple):
     reported: str = ""
     q: str = ""
     min_score: str = ""
-    min_price: str = ""
-    max_price: str = ""
+    scan: str = ""
     sort: str = ""
 
     @classmethod
@@ -93,11 +99,9 @@ class View(NamedTuple):
         for name, values in _CHOICES.items():
             if given[name] not in values:
                 del given[name]
-        for name in _BOUNDS:
-            is_score, text = name == "min_score", given.pop(name)
-            number = text.replace(",", ".") if is_score else price_of({"price": text})[0]
-            if number and _NUMBER.fullmatch(number):
-                given[name] = number
+        score = given.pop("min_score").replace(",", ".")
+        if _NUMBER.fullmatch(score):
+            given["min_score"] = score
         return cls(**{name: value for name, value in given.items() if value})
 
     def to_query(self, **changes: str) -> dict[str, str]:

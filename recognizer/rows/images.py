@@ -15,7 +15,6 @@ from recognizer.rows.records import (
     as_utc,
     changed_values,
     image_values,
-    parent_key,
     put_image,
 )
 from recognizer.rows.row import Reference, Row
@@ -24,22 +23,19 @@ from recognizer.rows.scanfile import ScanFile
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row to be written.
-
-    ``file_state`` identifies an unchanged file, ``parent`` is the folder or table of the image.
-    """
+    """A row to be written; ``file_state`` identifies an unchanged file."""
 
     row: Row
     thumbnail: Thumbnail | None = None
     file_state: bytes | None = None
-    parent: str | None = None
 
 
-def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
-    """Write rows, each over the last row of the image, all or none of them.
+def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> list[int]:
+    """Write rows, each over the last row of the image, all or none; return the images' numbers.
 
     A scored row stays where the image could not be read later.
     """
+    written: list[int] = []
     with file.transaction() as database:
         number = lru_cache(partial(_number, database))
         units: set[int] = set()
@@ -50,7 +46,6 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
                 "model": number("model", row.model),
                 "policy": number("policy", row.policy),
                 "file_state": new_row.file_state,
-                "parent": new_row.parent and parent_key(new_row.parent),
             }
             old = database.execute(
                 "SELECT status != 'failed', iif(audit IS NULL, NULL, sha256), sha256, first"
@@ -71,11 +66,13 @@ def put_rows(file: ScanFile, new: Iterable[NewRow], ranking: Ranking) -> None:
                 units.add(values["unit"])
             audited.update((was_audited, None if row.audit is None else row.sha256))
             (image,) = database.execute(put_image((*values,)), values).fetchone()
+            written.append(image)
             database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
             if new_row.thumbnail is not None:
                 thumbnail = (image, *astuple(new_row.thumbnail))
                 database.execute("INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)", thumbnail)
         refresh_entries(database, units, filter(None, audited))
+    return written
 
 
 def _last_outcome(database: sqlite3.Connection, unit: int, name: str) -> str:

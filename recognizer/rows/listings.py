@@ -115,9 +115,7 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         f" (SELECT iif(unit = ranked.unit, NULL, ifnull(listing, source)) {copies}"
         f" ORDER BY {ENTRY_ORDER} LIMIT 1) FROM ranked ORDER BY {ENTRY_ORDER}"
     ):
-        rows = [
-            row for _, row in file.numbered_rows("unit = ? AND gone IS NULL", (unit,), IMAGE_ORDER)
-        ]
+        rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
         listing = Listing.from_rows(name, rows, **dict(zip(names, ranked_as, strict=True)))
         yield replace(listing, action=actions.get((listing.policy, listing.decision)))
 

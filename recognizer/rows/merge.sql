@@ -29,5 +29,9 @@ INSERT INTO main.image ({columns}, model, policy)
 INSERT INTO main.thumbnail SELECT mine.id, jpeg, theirs.width, theirs.height, frame
   FROM other.thumbnail AS theirs JOIN winner ON winner.id = image
   JOIN main.image AS mine USING (key);
+INSERT INTO main.seen SELECT mine.id, last_seen, unread FROM other.seen
+  JOIN other.image AS theirs ON theirs.id = image JOIN main.image AS mine USING (key) WHERE 1
+  ON CONFLICT (image) DO UPDATE SET last_seen = excluded.last_seen, unread = excluded.unread
+  WHERE excluded.last_seen >= last_seen;
 DROP TABLE winner;
 INSERT INTO added SELECT max(time) OVER (ORDER BY number), * FROM other.outcome ORDER BY number

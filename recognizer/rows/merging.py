@@ -3,28 +3,22 @@
 A scored row is never replaced by a failure to read.
 """
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from recognizer._files import replacing
 from recognizer._sqlite import columns_of, statements
-from recognizer.errors import ScanFileError, UsageError, import_extra
-from recognizer.rows.images import NewRow, put_rows
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.listings import group_copies
 from recognizer.rows.queue import IS_QUEUED, refresh_entries
-from recognizer.rows.records import REFERENCES, Ranking
-from recognizer.rows.row import Row
+from recognizer.rows.records import REFERENCES
 from recognizer.rows.scanfile import ScanFile
 
 CLOCK_TOLERANCE = timedelta(days=1)  # a time that is further ahead comes from a wrong clock
-
-_ROWS_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +30,8 @@ class Merged:
     outcomes: int = 0
 
 
-def merge(
-    inputs: Sequence[Path], output: Path, ranking: Ranking, *, allow_mixed: bool = False
-) -> Merged:
-    """Merge scans, and Parquet files of a :class:`~recognizer.scan.Scorer`, into a new file.
+def merge(inputs: Sequence[Path], output: Path, *, allow_mixed: bool = False) -> Merged:
+    """Merge scans into a new file.
 
     The output appears in one step. Without ``allow_mixed``, rows of several models or policies
     are refused, as their scores cannot be ranked together.
@@ -50,16 +42,8 @@ def merge(
         file.execute("CREATE TEMP TABLE added AS SELECT NULL AS arrival, * FROM outcome LIMIT 0")
         read = 0
         for path in inputs:
-            if path.suffix.lower() == ".parquet":
-                with (
-                    TemporaryDirectory(dir=output.parent, prefix=".merging-") as folder,
-                    ScanFile(path, create=True, place=Path(folder) / "rows.sqlite") as other,
-                ):
-                    put_rows(other, map(NewRow, read_parquet(path)), ranking)
-                    read += _add_scan(file, other)
-            else:
-                with ScanFile(path) as other:
-                    read += _add_scan(file, other)
+            with ScanFile(path) as other:
+                read += _add_scan(file, other)
         with file.transaction() as database:
             columns = ", ".join(columns_of(database, "outcome", "number"))
             database.execute(  # by time, and by the order within a file
@@ -99,24 +83,6 @@ def _add_scan(file: ScanFile, other: ScanFile) -> int:
             database.execute(statement)
     file.execute("DETACH other")
     return len(other)
-
-
-def read_parquet(path: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file, each in JSON in its column ``row``."""
-    parquet = import_extra("pyarrow.parquet", "parquet")
-    import pyarrow  # noqa: PLC0415 - an extra
-
-    number = 0
-    try:
-        with parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(_ROWS_AT_A_TIME, columns=["row"]):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield Row.from_json(json.loads(record["row"]))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ScanFileError(f"{path} cannot be read as Parquet: {error}") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ScanFileError(f"{path}, row {number}: not a row of a scan ({error!r})") from error
 
 
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from recognizer._sqlite import columns_of
 from recognizer.known import MAX_SECONDS_AHEAD
 from recognizer.policy.values import QUEUE_ORDER, Decision
-from recognizer.rows.records import hash_of
+from recognizer.rows.identity import hash_of
 
 _PLACE = {decision: place for place, decision in enumerate(QUEUE_ORDER)}
 IS_LEAD = f"place < {_PLACE[Decision.UNSCORED]}"
@@ -14,8 +14,7 @@ IS_UNSCORED = f"place = {_PLACE[Decision.UNSCORED]}"
 IS_QUEUED = f"place < {_PLACE[Decision.CLEAR]}"
 
 SCHEMA_VALUES = {
-    "image_order": "gone IS NOT NULL, reason IS 'no_image', place, ifnull(unproven, 2),"
-    " score DESC, source",
+    "image_order": "reason IS 'no_image', place, ifnull(unproven, 2), score DESC, source",
     "queue_order": "place, unproven, reports DESC, score DESC, first",
     "is_lead": IS_LEAD,
     "ahead": f"+{MAX_SECONDS_AHEAD} seconds",
@@ -52,7 +51,7 @@ def refresh_entries(
         database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
         database.execute(  # in an order that says nothing of scores
             f"INSERT INTO entry SELECT {of_audit} FROM image"
-            " WHERE sha256 = :sha256 AND audit IS NOT NULL AND gone IS NULL ORDER BY id LIMIT 1",
+            " WHERE sha256 = :sha256 AND audit IS NOT NULL ORDER BY id LIMIT 1",
             {"unit": unit, "score": int(sha256[:12], 16) / 16**12, "sha256": sha256},
         )
     for start in range(0, len(left), _UNITS_AT_A_TIME):

@@ -1,10 +1,8 @@
-"""Rows as records of the table ``image``, and the key of an image, the same in every scan."""
+"""Rows as records of the table ``image``."""
 
 import hashlib
 import json
-import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,35 +10,34 @@ from typing import Any
 
 import msgspec
 
-from recognizer.listing import Role, as_text, listing_of, value_of, values_of
+from recognizer.listing import listing_of, values_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind
+from recognizer.rows.identity import as_name, hash_of, item_key, location_of, name_with_title
 from recognizer.rows.row import Row
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 from recognizer.taxonomy import Kind
-
-MEMBER = "!/"  # between a table and the number of its row, in the source of an image
-MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
 # What a policy, a listing or known items change.
 _DECIDED = ("leads", "why", "regions", "keywords", "item", "known")
 _SCORED = ("scores", "family")
 _JSON = (*_DECIDED, *_SCORED)
+_SEEN = ("last_seen", "unread")  # in a table of their own: every scan writes them
 REFERENCES = ("model", "policy")
-_PLAIN = tuple(f.name for f in fields(Row) if f.name not in {*_JSON, *REFERENCES, "schema"})
+_PLAIN = tuple(f.name for f in fields(Row) if f.name not in {*_JSON, *REFERENCES, *_SEEN, "schema"})
 _TABLES = """
 FROM image LEFT JOIN model ON model.id = image.model
-  LEFT JOIN policy ON policy.id = image.policy
+  LEFT JOIN policy ON policy.id = image.policy LEFT JOIN seen ON seen.image = image.id
 """
 SELECT_ROW = f"""
-SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},
+SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))}, ifnull(last_seen, time), unread,
   json_object('name', model.name, 'version', model.version, 'digest', model.digest),
   json_object('name', policy.name, 'digest', policy.digest)
 {_TABLES}
 """
 SELECT_PREVIOUS = f"""
 SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
-  file_state
+  file_state, last_seen
 {_TABLES} WHERE key = ?
 """
 
@@ -70,60 +67,32 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
     return {(c.kind, c.name) for c in bundle.candidates if measured and not measured & {*c.members}}
 
 
-def item_key(
-    source: str,
-    columns: Mapping[str, Any] | None,
-    listing_column: str | None = None,
-    reason: Reason | None = None,
-) -> int:
-    """Return the key of an image, a signed 64-bit integer.
-
-    A listing without an ID is its image and title. Other columns do not count: they may change. A
-    listing without an image is the same wherever it stands.
-    """
-    listing = listing_of(columns, listing_column)
-    if listing is None:
-        return hash_of(name_with_title(source, columns))
-    return hash_of(f"{'' if reason is Reason.NO_IMAGE else source}\0{listing}")
-
-
-def name_with_title(source: str, columns: Mapping[str, Any] | None) -> str:
-    """Return the identity of an image without a listing's ID: its source and title."""
-    title = as_text(value_of(columns or {}, Role.TITLE))
-    return source if title is None else f"{source}\0\0{title}"
-
-
-def hash_of(text: str) -> int:
-    """Return 64 bits of a digest, as a signed integer."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-def parent_key(name: str) -> int:
-    """Return 64 bits of the name of a folder, a prefix of a store, or a table."""
-    return hash_of(name.rstrip("/"))
-
-
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
     """Return the columns of ``image`` for a row, but for the models and policies."""
-    source, name = as_name(row.source), listing_of(row.item, listing_column)
-    listing = None if name is None else as_name(name)
-    own_name = name_with_title(row.source, row.item)
-    unit = f"image {own_name}" if listing is None else f"listing {listing}"
     time = as_utc(row.time)
     return {
         **{name: getattr(row, name) for name in _PLAIN},
         **{name: to_json(getattr(row, name)) for name in _SCORED},
-        "key": item_key(row.source, row.item, listing_column, row.reason),
-        "unit": hash_of(unit),
-        "source": source,
-        "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
-        "listing": listing,
-        "location": location_of(source),
+        **place_values(row, listing_column),
         "first": time,
         "time": time,
         "detail": valid(row.detail),
         **changed_values(row, ranking),
+    }
+
+
+def place_values(row: Row, listing_column: str | None) -> dict[str, Any]:
+    """Return the columns of ``image`` by which it is found: of its source and listing."""
+    source, name = as_name(row.source), listing_of(row.item, listing_column)
+    listing = None if name is None else as_name(name)
+    own_name = name_with_title(row.source, row.item)
+    return {
+        "key": item_key(row.source, row.item, listing_column, row.reason),
+        "unit": hash_of(f"image {own_name}" if listing is None else f"listing {listing}"),
+        "source": source,
+        "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
+        "listing": listing,
+        "location": location_of(source),
     }
 
 
@@ -144,7 +113,6 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     return {
         "decision": row.decision,
         "audit": row.audit,
-        "gone": None if row.gone is None else as_utc(row.gone),
         "score": score,
         "unproven": unproven,
         "product": product,
@@ -157,7 +125,7 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
 
 def read_row(path: bytes | None, *record: Any) -> Row:
     """Return the row behind a record of :data:`SELECT_ROW`, without its number."""
-    values = dict(zip((*_PLAIN, *_JSON, *REFERENCES), record, strict=True))
+    values = dict(zip((*_PLAIN, *_JSON, *_SEEN, *REFERENCES), record, strict=True))
     for key in (*_JSON, *REFERENCES):
         values[key] = from_json(values[key])
     if path is not None:
@@ -198,26 +166,8 @@ def result_of(row: Row) -> bytes:
     return result_key(row.sha256, reason, row.model.digest, row.policy.digest, row.preprocessing)
 
 
-def as_name(text: str) -> str:
-    """Return printable text: the rest is escaped, beyond :data:`MAX_NAME` it ends in a digest."""
-    if text.isprintable() and len(text) <= MAX_NAME:
-        return text
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    if len(shown) > MAX_NAME:
-        shown = f"{shown[: MAX_NAME - 100]}#{hashlib.sha256(shown.encode()).hexdigest()}"
-    return shown
-
-
 def as_utc(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
-
-
-def location_of(source: str) -> str:
-    """Return where an image lies: the host of a URL, else the folder."""
-    scheme, mark, rest = source.partition("://")
-    if mark:
-        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
-    return os.path.dirname(source).removesuffix(MEMBER[0]) or "."
 
 
 def valid(text: str | None) -> str | None:

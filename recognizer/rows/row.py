@@ -16,9 +16,10 @@ from recognizer.model.description import ModelReference
 from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.prediction import Digest, Region, Score, object_schema
+from recognizer.rows.identity import shown_place
 from recognizer.status import Reason, Status
 
-ROW_SCHEMA = 7  # grows when keys are added, or hold something else
+ROW_SCHEMA = 8  # grows when keys are added, or hold something else
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
@@ -36,7 +37,7 @@ class Row:
     """The result of a scan for one image.
 
     Attributes:
-        source: The path or URI as given.
+        source: The absolute path of a file, its folder without links; or the URL.
         item: The listing's own columns, passed through.
         status: ok; degraded: scored in part (damaged, frames left out); failed: not scored.
         reason: Why the status is not ok.
@@ -63,7 +64,8 @@ class Row:
             none.
         audit: The probability with which it was drawn for the audit sample, or null.
         keywords: The policy's keywords that the listing has, and in which columns.
-        gone: When a scan of all of its folder or table did not meet it any more, or null.
+        last_seen: When the last scan that met the image began.
+        unread: Why that scan could not read it, if the row is that of an earlier one.
     """
 
     source: str
@@ -91,7 +93,8 @@ class Row:
     known: tuple[KnownMatch, ...] | None
     audit: Score | None = None
     keywords: tuple[KeywordHit, ...]
-    gone: Annotated[datetime, Meta(tz=True)] | None = None
+    last_seen: Annotated[datetime, Meta(tz=True)] | None = field(default=None, compare=False)
+    unread: Reason | None = None
 
     def __post_init__(self) -> None:
         is_whole = self.status is Status.OK
@@ -118,7 +121,7 @@ class Row:
         """Return the row as plain values, as ``json.loads`` would."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat(timespec="seconds")
-        values["gone"] = self.gone and self.gone.isoformat(timespec="seconds")
+        values["last_seen"] = self.last_seen and self.last_seen.isoformat(timespec="seconds")
         if self.status is Status.FAILED:
             values |= _NULLS | {"why": values["why"] or None}
         return values
@@ -193,7 +196,8 @@ class ScanSummary:
     """The sums of a scan, over ``scanned`` images and ``skipped`` images, whose earlier rows hold.
 
     ``kept`` images could not be read and keep their earlier result; ``repeated`` inputs were given
-    more than once; ``without_image`` listings are text alone; ``audited`` images are drawn from the
+    more than once; ``unplaced`` images of an earlier version have a relative path behind which they
+    were not found; ``without_image`` listings are text alone; ``audited`` images are drawn from the
     ``cleared``.
     """
 
@@ -206,6 +210,7 @@ class ScanSummary:
     without_image: int = 0
     decisions: Counter[Decision] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
+    unplaced: int = 0
     cleared: int = 0
     audited: int = 0
     seconds: float = 0.0
@@ -228,7 +233,7 @@ class ScanSummary:
             if row.status is Status.FAILED and row.reason is not None:
                 self.failed[row.reason] += 1
                 if row.reason is Reason.SOURCE_REFUSED:
-                    self.refused = self.refused or f"{row.source}: {row.detail}"
+                    self.refused = self.refused or f"{shown_place(row.source)}: {row.detail}"
         if row.is_lead:
             self.decisions[row.decision] += 1
             self.leads.update(lead.title for lead in row.leads)

@@ -29,8 +29,9 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing import listing_of
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import Decision, Policy, parse_policy, policy_toml
-from recognizer.rows.queue import SCHEMA_VALUES
-from recognizer.rows.records import SELECT_ROW, as_name, read_row
+from recognizer.rows.identity import as_name
+from recognizer.rows.queue import SCHEMA_VALUES, refresh_entries
+from recognizer.rows.records import SELECT_ROW, read_row
 from recognizer.rows.row import Reference, Row
 from recognizer.taxonomy import Taxonomy, load_taxonomy
 
@@ -45,6 +46,23 @@ def _schema() -> str:
     return text.format_map(SCHEMA_VALUES)
 
 
+def _without_gone(database: sqlite3.Connection) -> None:
+    """Migrate version 3, in which images that a scan did not meet left the queue."""
+    views = database.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall()
+    for (view,) in views:
+        database.execute(f"DROP VIEW {view}")
+    hidden = database.execute(
+        "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image WHERE gone IS NOT NULL"
+    ).fetchall()
+    for column in ("gone", "parent"):
+        database.execute(f"ALTER TABLE image DROP COLUMN {column}")
+    for statement in statements(_schema()):
+        if re.search(r"CREATE (VIEW|TABLE seen)\b", statement):
+            database.execute(statement)
+    audited = (sha256 for _, sha256 in hidden if sha256 is not None)
+    refresh_entries(database, (unit for unit, _ in hidden), audited)
+
+
 class ScanFile(SqliteFile):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
@@ -54,8 +72,9 @@ class ScanFile(SqliteFile):
     kind = FileKind(
         name="the file of a scan or of outcomes",
         application_id=0x574C5343,  # "WLSC"
-        version=3,
+        version=4,
         schema=_schema,
+        steps=(_without_gone,),
         error=ScanFileError,
         advice="name another file, or scan again into one",
     )

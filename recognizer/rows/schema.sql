@@ -1,4 +1,4 @@
--- The file of a scan, version 3 (PRAGMA user_version). docs/rows.md describes it for those who query it:
+-- The file of a scan, version 4 (PRAGMA user_version). docs/rows.md describes it for those who query it:
 -- tables may grow by columns, the views rows, leads, listings and queue keep theirs.
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
@@ -50,7 +50,6 @@ CREATE TABLE image (
   first TEXT NOT NULL,              -- when its first row was written; time: when this one was
   time TEXT NOT NULL,
   file_state BLOB,                  -- by which an unchanged file is known without reading it
-  parent INTEGER,                   -- of the folder or table that it was scanned with
   scores TEXT,
   family TEXT,
   leads TEXT NOT NULL,
@@ -59,8 +58,7 @@ CREATE TABLE image (
   known TEXT,
   keywords TEXT NOT NULL,
   detail TEXT,
-  item TEXT,
-  gone TEXT                         -- when a scan of all of its parent did not meet it: not in the queue
+  item TEXT
 );
 CREATE INDEX image_unit ON image (unit, place);
 CREATE INDEX image_sha256 ON image (sha256);
@@ -68,6 +66,10 @@ CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
 CREATE INDEX image_seller ON image (seller) WHERE seller IS NOT NULL;
 CREATE INDEX image_lead ON image (place, score DESC) WHERE {is_lead};
+
+-- When the last scan that met an image began (the setting last_scan: that of the last scan), and why that
+-- scan could not read it, if its row is that of an earlier one. Nothing leaves the queue by it.
+CREATE TABLE seen (image INTEGER PRIMARY KEY, last_seen TEXT NOT NULL, unread TEXT);
 
 CREATE TABLE thumbnail (
   image INTEGER PRIMARY KEY, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
@@ -124,12 +126,12 @@ SELECT whole.unit, whole.best, whole.place, whole.unproven, whole.reports,
   coalesce(whole.proven_score, whole.lead_score, best.score) AS score, whole.first, best.listing,
   best.source, best.title, best.seller,
   (SELECT product FROM image AS lead
-    WHERE lead.unit = whole.unit AND product IS NOT NULL AND gone IS NULL
+    WHERE lead.unit = whole.unit AND product IS NOT NULL
     ORDER BY unproven, lead.score DESC, source, id LIMIT 1) AS product,
   best.location, best.listed, images, failed, lead_images
 FROM (
   SELECT unit,
-    (SELECT id FROM image AS other WHERE other.unit = image.unit AND gone IS NULL
+    (SELECT id FROM image AS other WHERE other.unit = image.unit
       ORDER BY {image_order}, id LIMIT 1) AS best,
     min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
     max(score) FILTER (WHERE unproven = 0) AS proven_score,
@@ -139,8 +141,8 @@ FROM (
     count(*) FILTER (WHERE status = 'failed' AND reason IS NOT 'no_image') AS failed,
     count(*) FILTER (WHERE {is_lead}) AS lead_images
   FROM image
-  WHERE gone IS NULL AND (reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
-    WHERE other.unit = image.unit AND other.reason IS NOT 'no_image' AND other.gone IS NULL))
+  WHERE reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
+    WHERE other.unit = image.unit AND other.reason IS NOT 'no_image')
   GROUP BY unit
 ) AS whole JOIN image AS best ON best.id = whole.best;
 
@@ -172,7 +174,7 @@ FROM (
   FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
 ) AS of_entry JOIN standing ON standing.number = latest
 WHERE judgement = 'confirmed' OR NOT EXISTS (
-  SELECT 1 FROM image WHERE image.unit = of_entry.unit AND {is_lead} AND gone IS NULL
+  SELECT 1 FROM image WHERE image.unit = of_entry.unit AND {is_lead}
     AND (image.first > standing.time OR (judgement = 'rejected' AND product IS NOT NULL
         AND (standing.sha256 IS NOT NULL OR standing.origin = 'recognizer review'))
       OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
@@ -195,16 +197,17 @@ ORDER BY {queue_order}, best;
 CREATE VIEW rows AS
 SELECT image.id, source, listing, status, reason, decision, score, product, why, title,
   seller, price, currency, url, reports, listed, sha256, phash, format, width, height, frames, scores,
-  family, leads, regions, known, keywords, audit, detail, item, gone,
-  model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time
-FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy;
+  family, leads, regions, known, keywords, audit, detail, item,
+  ifnull(last_seen, time) AS last_seen, unread, model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time
+FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
+  LEFT JOIN seen ON seen.image = image.id;
 
 CREATE VIEW leads AS
 SELECT image.id, source, listing, title, seller, decision, json_extract(lead.value, '$.name') AS product,
   json_extract(lead.value, '$.kind') AS kind, json_extract(lead.value, '$.score') AS score,
   json_extract(lead.value, '$.threshold') AS threshold,
   json_extract(lead.value, '$.false_positive_rate') AS false_positive_rate, json_extract(lead.value, '$.level') AS level
-FROM image, json_each(image.leads) AS lead WHERE {is_lead} AND gone IS NULL;
+FROM image, json_each(image.leads) AS lead WHERE {is_lead};
 
 CREATE VIEW listings AS
 SELECT ifnull(listing, source) AS listing, title, seller, product,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +10,17 @@ from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.images import NewRow, change_rows, put_rows
-from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import SELECT_PREVIOUS, Ranking, as_utc, parent_key, result_key
+from recognizer.rows.records import SELECT_PREVIOUS, Ranking, as_utc, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Reason
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
+_UNFINISHED = "scan_began"  # a setting: when a scan began that has not met all of its input
 _LOCKED_BYTE = 1 << 62  # beyond those that SQLite locks
 _locked: set[tuple[int, int]] = set()  # by this process: its own locks do not stop it
 
@@ -30,6 +31,15 @@ class Previous(NamedTuple):
     result: bytes
     sha256: str | None
     file_state: bytes | None
+    is_met: bool  # by this scan already
+
+
+class Met(NamedTuple):
+    """An image, by number, whose earlier row holds; ``unread`` says why it could not be read."""
+
+    image: int
+    file_state: bytes | None = None
+    unread: Reason | None = None
 
 
 class ScanWriter(ScanFile):
@@ -42,11 +52,10 @@ class ScanWriter(ScanFile):
         self._ranking = ranking
         try:
             self._file = _lock(self.path)
-            self.was_empty = not len(self)  # so that no image of this scan is known
             self._size = 0
-            # No journal: each insert is a transaction of its own, and nothing of it is rolled back.
-            self.execute("PRAGMA temp.journal_mode = OFF")
-            self.execute("CREATE TEMP TABLE met (key INTEGER PRIMARY KEY)")
+            self.started = as_utc(datetime.now(UTC))
+            if not self.setting(_UNFINISHED):  # a scan that was stopped goes on
+                self.set_setting(_UNFINISHED, self.started)
         except BaseException:
             self.close()
             raise
@@ -62,52 +71,37 @@ class ScanWriter(ScanFile):
 
     def previous(self, key: int) -> Previous | None:
         """Return the state of an image by its :func:`item_key <recognizer.rows.records>`."""
-        records = [] if self.was_empty else self.select(SELECT_PREVIOUS, (key,))
-        for sha256, *result, state in records:
-            return Previous(result_key(sha256, *result), sha256, state)
+        for sha256, *result, state, last_seen in self.select(SELECT_PREVIOUS, (key,)):
+            return Previous(result_key(sha256, *result), sha256, state, last_seen == self.started)
         return None
 
     def append(
         self,
         new: Sequence[NewRow],
         changed: Sequence[tuple[int, Row]] = (),
-        file_states: Sequence[tuple[int, bytes]] = (),
+        met: Sequence[Met] = (),
     ) -> None:
         """Write rows of scored images, all or none of them, if the file is in its place.
 
-        Of other images, by number, ``changed`` has the rows that were decided again, and
-        ``file_states`` the states of unchanged files.
+        Of other images that this scan meets, ``changed`` has the rows that were decided again.
         """
         self.check()
-        if not (new or changed or file_states):
+        if not (new or changed or met):
             return
         with self.transaction() as database:
-            put_rows(self, new, self._ranking)
+            written = put_rows(self, new, self._ranking)
             change_rows(self, changed, self._ranking)
-            states = ((state, image) for image, state in file_states)
+            states = ((one.file_state, one.image) for one in met if one.file_state is not None)
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
+            seen = [*((image, None) for image in written), *((m.image, m.unread) for m in met)]
+            values = ((image, self.started, unread) for image, unread in seen)
+            database.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", values)
 
-    def meet(self, key: int) -> bool:
-        """Note that this scan meets an image, and return whether it does for the first time."""
-        with self.lock, self._reported():
-            statement = "INSERT OR IGNORE INTO temp.met VALUES (?)"
-            return self._database.execute(statement, (key,)).rowcount > 0
-
-    def mark_gone(self, parents: Iterable[str]) -> None:
-        """Mark images of folders and tables, all of which were read, that this scan did not meet.
-
-        They leave the queue; the next scan that meets them brings them back.
-        """
-        keys = ", ".join(str(parent_key(name)) for name in parents)
-        with self.transaction() as database:
-            changed = database.execute(
-                f"UPDATE image SET gone = ? WHERE gone IS NULL AND parent IN ({keys})"
-                " AND key NOT IN (SELECT key FROM temp.met)"
-                " RETURNING unit, iif(audit IS NULL, NULL, sha256)",
-                (as_utc(datetime.now(UTC).replace(microsecond=0)),),
-            ).fetchall()
-            audited = (sha256 for _, sha256 in changed if sha256 is not None)
-            refresh_entries(database, (unit for unit, _ in changed), audited)
+    def finish(self) -> None:
+        """Note that the scan met all of its input: what is new is so since it began."""
+        with self.transaction():
+            self.set_setting("last_scan", self.setting(_UNFINISHED) or self.started)
+            self.set_setting(_UNFINISHED, "")
 
     def check(self) -> None:
         """Raise a ScanFileChangedError if the file was moved, removed, replaced or truncated."""

@@ -5,5 +5,4 @@ from recognizer.scan.items import Skipped as Skipped
 from recognizer.scan.machine import worker_count as worker_count
 from recognizer.scan.options import ScanOptions as ScanOptions
 from recognizer.scan.options import WorkerPayload as WorkerPayload
-from recognizer.scan.pool import Scorer as Scorer
 from recognizer.scan.run import scan as scan

@@ -23,8 +23,8 @@ from recognizer.scan.items import (
     has_archive_suffix,
     has_image_suffix,
     parse_location,
+    path_of,
     table_format,
-    without_parents,
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store, opened
@@ -50,19 +50,17 @@ def expand(
     """
     options = options or ScanOptions()
     given = [os.fspath(name) for name in sources]
-    for name in map(without_parents, given):
+    for name in given:
         if not name:  # a variable of a script that is not set
             raise UsageError("a source without a name: '' is not a file, folder or URL")
-        location = parse_location(name)
-        if _is_pattern(location) and next(_matches(str(location)), None) is None:
+        path = path_of(name)
+        if path is not None and _is_pattern(path) and next(_matches(path), None) is None:
             raise UsageError(f"{name}: nothing matches")
     return _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
 
 
-def _is_pattern(location: object) -> bool:
-    if not isinstance(location, FileLocation):
-        return False
-    return glob.has_magic(location) and not os.path.lexists(location)
+def _is_pattern(path: str) -> bool:
+    return glob.has_magic(path) and not os.path.lexists(path)
 
 
 class _Expansion:
@@ -71,15 +69,11 @@ class _Expansion:
     ) -> None:
         self.options = options
         self.given = given
-        self.names = [without_parents(name) for name in given]
         self.stdin = stdin
         self.skipped = skipped
+        self.places = [parse_location(name) for name in given if name != LIST_ON_STDIN]
         # Folders and stores that are sources: tables may name what lies there.
-        self.folders = [
-            place
-            for place in map(parse_location, self.names)
-            if isinstance(place, Url) or (isinstance(place, FileLocation) and os.path.isdir(place))
-        ]
+        self.folders = [p for p in self.places if isinstance(p, Url) or os.path.isdir(p)]
 
     def items(self) -> Iterator[Item]:
         for name in self.given:
@@ -94,45 +88,43 @@ class _Expansion:
                 yield from self._of_name(name)
 
     def _of_name(self, given: str, *, is_listed: bool = False) -> Iterator[Item]:
-        name = without_parents(given)
-        match parse_location(name):
+        path = path_of(given)
+        if path is not None and not is_listed and _is_pattern(path):
+            for found in _matches(path):
+                yield from self._of_path(parse_location(found))
+            return
+        match parse_location(given):
             case Url() as url if url.is_web:
                 yield Item(url)
             case Url() as place if is_listed and place.scheme not in BUCKET_SCHEMES:
                 detail = f"{place.scheme}:// URLs in a list or table are not followed"
                 yield Item.failed(place, Reason.SOURCE_REFUSED, detail)
             # To ask the store of each entry of a list would take longer than to read it.
-            case Url() as place if is_listed and not name.endswith("/"):
+            case Url() as place if is_listed and not place.endswith("/"):
                 yield from self._of_file(place)
             case Url() as place:
                 yield from self._below_url(place)
-            case FileLocation() as location if not is_listed and _is_pattern(location):
-                for path in _matches(location):
-                    yield from self._of_path(FileLocation(path))
             case location:
                 yield from self._of_path(location)
 
-    def _of_path(self, location: FileLocation) -> Iterator[Item]:
+    def _of_path(self, location: TableLocation) -> Iterator[Item]:
         try:
             mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
-            yield Item(location, parent=location)
+            yield Item(location)
             return
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
             return
-        is_whole = True
-        for found in _walk(location, self.skipped):
+        root = os.path.realpath(location)
+        for found in _walk(root, self.skipped):
             if found.reason is not None:  # a folder that cannot be listed
-                is_whole = False
-                yield replace(found, parent=location)
+                yield replace(found, root=root)
             elif _is_image(found.source):
                 for item in self._of_file(FileLocation(found.source)):
-                    yield replace(item, parent=location)
+                    yield replace(item, root=item.root or root)
             else:
                 self.skipped.other_files += 1
-        if is_whole:
-            self.skipped.whole.append(location)
 
     def _of_file(self, location: TableLocation) -> Iterator[Item]:
         name = str(location)
@@ -145,17 +137,11 @@ class _Expansion:
             yield Item(location)
 
     def _table(self, table: TableLocation) -> Iterator[Item]:
-        """Yield the items of a table, and its end if that was reached."""
-        is_only_source = self.names == [table]
+        is_only_source = self.places == [table] and len(self.given) == 1
         opened_table = Table(
             table, self.options, self.folders, self.skipped, is_only_source=is_only_source
         )
-        is_whole = True
-        for item in opened_table.items():
-            is_whole &= item.location != table or item.reason is None
-            yield replace(item, parent=str(table))
-        if is_whole:
-            self.skipped.whole.append(str(table))
+        return opened_table.items()
 
     def _below_url(self, root: Url) -> Iterator[Item]:
         store = Store(root)
@@ -168,12 +154,11 @@ class _Expansion:
                     # A name without a suffix may be that of an image: its row will say.
                     if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
                         for item in self._of_file(place):
-                            yield replace(item, parent=str(root))
+                            yield replace(item, root=str(root))
                     else:
                         self.skipped.other_files += 1
-                self.skipped.whole.append(str(root))
         except Refused as refused:
-            yield replace(Item.failed(root, refused.reason, refused.detail), parent=str(root))
+            yield Item.failed(root, refused.reason, refused.detail)
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
@@ -230,7 +215,8 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
         shown = [(os.path.join(folder, n), is_dir) for n, is_dir in names if not n.startswith(".")]
         skipped.hidden += len(names) - len(shown)
         yield from (Item(FileLocation(path)) for path, is_dir in shown if not is_dir)
-        stack += [path for path, is_dir in reversed(shown) if is_dir]
+        folders = (path for path, is_dir in reversed(shown) if is_dir)
+        stack += [os.path.realpath(path) if os.path.islink(path) else path for path in folders]
 
 
 def _matches(pattern: str) -> Iterator[str]:

@@ -9,14 +9,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.listing import listing_of
-from recognizer.rows.records import MEMBER, item_key
+from recognizer.rows.identity import MEMBER, item_key, real_path
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(
@@ -42,7 +41,7 @@ Columns: TypeAlias = Mapping[str, Any] | None
 
 
 class FileLocation(str):
-    """The path of a local file, as it was given."""
+    """The path of a local file: its one name, by :func:`~recognizer.rows.identity.real_path`."""
 
     __slots__ = ()
 
@@ -89,23 +88,18 @@ Location: TypeAlias = FileLocation | Url | TableRow
 
 
 def parse_location(name: str) -> FileLocation | Url:
-    """Return the location that a path or URL names."""
+    """Return the location that a path or URL names, the same for each spelling of a path."""
+    path = path_of(name)
+    return Url(name) if path is None else FileLocation(real_path(path))
+
+
+def path_of(name: str) -> str | None:
+    """Return the path that a name or a ``file://`` URL gives; None for other URLs."""
     match = URL.match(name)
-    scheme = match and match[1].lower()
-    if scheme is None:
-        return FileLocation(name)
-    if scheme == "file":
-        return FileLocation(unquote(urlsplit(name).path, errors="surrogateescape"))
-    return Url(name)
-
-
-def without_parents(path: str) -> str:
-    """Return a path without ``..``, the same from any folder; as it is if a link is on the way."""
-    plain = path if URL.match(path) else os.path.normpath(path)
-    with suppress(ValueError):  # a NUL
-        if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
-            return plain
-    return path
+    if match is None:
+        return name
+    is_file = match[1].lower() == "file"
+    return unquote(urlsplit(name).path, errors="surrogateescape") if is_file else None
 
 
 def has_image_suffix(name: str) -> bool:
@@ -128,21 +122,23 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it; ``parent`` is the folder or table that it came with.
+    bytes, if they were read on the way to it, and the location may be any name of them then;
+    ``root`` is the folder or prefix that it was found below.
     """
 
-    location: Location
+    location: Location | str
     _: KW_ONLY
     columns: Columns = None
     reason: Reason | None = None
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
-    parent: str | None = field(default=None, compare=False)
+    root: str = field(default="", compare=False)
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
         """Return the image at a path or URL, or of that name with these bytes."""
-        return cls(parse_location(name), columns=columns, data=data)
+        location = parse_location(name) if data is None else name
+        return cls(location, columns=columns, data=data)
 
     @classmethod
     def failed(cls, at: Location, reason: Reason, detail: str, columns: Columns = None) -> Self:
@@ -155,7 +151,7 @@ class Item:
         return str(self.location)
 
     @property
-    def _unread(self) -> Location | None:
+    def _unread(self) -> Location | str | None:
         return self.location if self.reason is None and self.data is None else None
 
     @property
@@ -183,13 +179,15 @@ class Skipped:
     """Other columns that name images, by table."""
     not_utf8: Counter[str] = field(default_factory=Counter)
     """By table, the rows whose text is not UTF-8: no keyword with such a letter matches."""
-    whole: list[str] = field(default_factory=list, compare=False)
-    """The folders, prefixes of stores and tables that were read to their end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1; a listing's name, or else a location, says which."""
+    """One part of a scan, numbered from 1.
+
+    A listing's name, or else the path below the source, says which: machines may differ in where
+    they mount it.
+    """
 
     number: int
     count: int
@@ -209,6 +207,6 @@ class Shard:
     def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
         """Yield the items of this shard, in their order; None finds the column of listings."""
         for item in items:
-            name = listing_of(item.columns, listing_column) or item.source
+            name = listing_of(item.columns, listing_column) or item.source.removeprefix(item.root)
             if item_key(name, None) % self.count == self.number - 1:
                 yield item

@@ -7,21 +7,17 @@ killed the worker, or memory may have grown before), each image is tried once mo
 import queue
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool
-from recognizer.model.bundle import Bundle
-from recognizer.policy.values import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
-from recognizer.rows.row import Row
-from recognizer.scan.items import Item
 from recognizer.scan.machine import worker_count, worker_memory
-from recognizer.scan.options import ScanOptions, WorkerPayload
+from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import Task, TaskResult, TaskStep, Worker
 from recognizer.status import Reason, Status
 
@@ -138,22 +134,5 @@ class WorkerPool(Closes):
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = self._payload.decider.new_row(task.item.source, task.item.columns, failed)
         is_new = result_of(row) != task.previous
-        new = NewRow(row, parent=task.item.parent) if is_new else None
+        new = NewRow(row) if is_new else None
         return TaskResult(index=task.index, new=new)
-
-
-class Scorer(WorkerPool):
-    """Scores images for programs that deal out the work, as tasks of Ray.
-
-    It has the workers of a scan behind one call; a single worker, unless the options say otherwise.
-    """
-
-    def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
-        options = options or ScanOptions(workers=1)
-        super().__init__(WorkerPayload(bundle=bundle, policy=policy, options=options))
-
-    def score(self, items: Iterable[Item]) -> list[Row]:
-        """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
-        tasks = (Task(index=index, item=item) for index, item in enumerate(items))
-        done = {result.index: result.new for part in self.work(tasks) for result in part}
-        return [new.row for _, new in sorted(done.items()) if new is not None]

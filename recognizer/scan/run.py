@@ -9,15 +9,17 @@ from typing import TypeAlias
 
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
+from recognizer.rows.adopting import adopt
+from recognizer.rows.identity import file_state, item_key
 from recognizer.rows.images import NewRow
 from recognizer.rows.listings import group_copies
-from recognizer.rows.records import item_key, to_json
+from recognizer.rows.records import to_json
 from recognizer.rows.row import AuditSample, Row, ScanSummary
-from recognizer.rows.writer import Previous, ScanWriter
-from recognizer.scan.items import Columns, Item, Skipped
+from recognizer.rows.writer import Met, Previous, ScanWriter
+from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import ScanOptions, WorkerPayload, allowed_hosts
 from recognizer.scan.pool import WorkerPool
-from recognizer.scan.worker import Task, TaskResult, file_state
+from recognizer.scan.worker import Task, TaskResult
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
 _MAX_AHEAD = 20_000  # items that are read ahead
@@ -34,13 +36,11 @@ def scan(
     file: ScanWriter,
     options: ScanOptions | None = None,
     *,
-    skipped: Skipped | None = None,
     on_rows: OnRows | None = None,
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
-    If :func:`~recognizer.scan.expand` was given ``skipped``, images that are no longer in the
-    folders and tables that it read whole leave the queue. Items are read as workers become free;
+    Items are read as workers become free;
     rows are written in the order in which they are done. Workers are new (spawned) processes: a
     script needs the usual ``if __name__ == "__main__":``. An interrupt passes once they stopped.
     """
@@ -54,13 +54,13 @@ def scan(
     try:
         file.use_policy(policy)
         options.remember(file)
+        run.summary.unplaced = adopt(file)
         if payload.options.audit is not None:
             file.set_setting("audit_rate", str(payload.options.audit.rate))
         for done in pool.work(run.tasks()):
             run.record(done)
         file.check()
-        if skipped is not None and not file.was_empty:
-            file.mark_gone(skipped.whole)
+        file.finish()
         group_copies(file)
     finally:
         pool.close()
@@ -78,6 +78,7 @@ class _ScanRun:
     started: float = field(default_factory=time.monotonic)
     under_way: dict[int, tuple[int, Columns]] = field(default_factory=dict)
     """By its number, the key and the columns of each task."""
+    keys: set[int] = field(default_factory=set)  # of the tasks under way
 
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
@@ -86,10 +87,11 @@ class _ScanRun:
         column = self.file.listing_column
         for item in self.items:
             key = item_key(item.source, item.columns, column, item.reason)
-            if not self.file.meet(key):  # a file may be named twice, but it gets one row
-                self.summary.repeated += 1
-                continue
             previous = self.file.previous(key)
+            if key in self.keys or (previous is not None and previous.is_met):
+                self.summary.repeated += 1  # a file may be named twice, but it gets one row
+                continue
+            self.keys.add(key)
             self.under_way[index] = key, item.columns
             if self._is_unchanged(item.path, previous):
                 unchanged.append(TaskResult(index=index))
@@ -106,23 +108,26 @@ class _ScanRun:
         rows: list[tuple[int, Row]] = []
         new: list[NewRow] = []
         changed: list[tuple[int, Row]] = []
-        states: list[tuple[int, bytes]] = []
+        met: list[Met] = []
+        keys: set[int] = set()
         for result in done:
             key, columns = self.under_way.pop(result.index)
+            keys.add(key)
             is_new, earlier = result.new is not None, self._earlier(result, key)
             if earlier is not None:
                 image, before = earlier
                 row = self._as_now(before, columns)
                 if row is not before:
                     changed.append((image, row))
-                if result.file_state is not None:
-                    states.append((image, result.file_state))
+                unread = result.new.row.reason if result.new is not None else None
+                met.append(Met(image, result.file_state, unread))
             if result.new is not None:
                 row = result.new.row  # a failure counts as such, even if an earlier row is kept
                 new += [result.new] if earlier is None else []
             rows.append((result.index, row))
             self.summary.add(row, is_new=is_new, is_kept=is_new and earlier is not None)
-        self.file.append(new, changed, states)
+        self.file.append(new, changed, met)
+        self.keys -= keys
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
@@ -131,7 +136,7 @@ class _ScanRun:
         """Return the earlier row if it holds: the image is unchanged, or cannot be read now."""
         condition = "key = ?"
         if result.new is not None:
-            if self.file.was_empty or not result.new.row.is_unread:
+            if not result.new.row.is_unread:
                 return None
             condition += " AND status != 'failed'"
         return next(self.file.numbered_rows(condition, (key,)), None)
@@ -140,7 +145,6 @@ class _ScanRun:
         """Return an earlier row with the columns of today, in today's audit sample or not."""
         audit, policy = self.payload.options.audit, self.payload.policy
         is_own = row.model.digest == self.payload.bundle.digest  # else it keeps its decision
-        row = row if row.gone is None else replace(row, gone=None)
         row = self.payload.decider.compared(row) if is_own else row
         is_same = to_json(row.item) == to_json(columns)
         row = row if is_same else replace(row, item=columns)

@@ -52,10 +52,8 @@ def read_records(file: BinaryIO, name: str, suffix: str) -> Iterator[Record]:
 def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
     # A description may be long. The whole process has one limit: it is raised, never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    utf16 = file.peek(2)[:2] in {b"\xff\xfe", b"\xfe\xff"}
     # A path need not be valid text: its bytes are kept.
-    errors, encoding = ("replace", "utf-16") if utf16 else ("surrogateescape", "utf-8-sig")
-    with io.TextIOWrapper(file, encoding, errors, newline="") as text:
+    with io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
         first = text.readline(_MAX_HEADER)
         if len(first) == _MAX_HEADER and not first.endswith("\n"):
             detail = f"not a table: its first line has more than {_MAX_HEADER} characters"

@@ -11,6 +11,7 @@ from typing import Any
 from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.listing import as_text, image_columns
+from recognizer.rows.identity import real_path, shown_place
 from recognizer.scan.items import (
     URL,
     Columns,
@@ -23,8 +24,8 @@ from recognizer.scan.items import (
     Url,
     has_image_suffix,
     parse_location,
+    path_of,
     table_format,
-    without_parents,
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, opened
@@ -36,11 +37,6 @@ _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _MAX_FIRST = 1000  # rows of JSON that are read to find a column of images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 _NAMES = re.compile(r"[^\s|;,，、；'\"\[\](){}<>?#]+")  # in any text # noqa: RUF001
-_BEFORE_URL = re.compile(r"[\s|;,，、；'\"]+(?=[a-z][a-z0-9+.-]+://)", re.IGNORECASE)  # noqa: RUF001
-# Between names, the finest first: those of lists in Python, NumPy and PostgreSQL, blanks, commas.
-_SEPARATORS = (r"[\s|;,，、；'\"\[\](){}]+", r"\s*[\n|;,，、；]+\s*")  # noqa: RUF001
-_EDGES = "\n\r\t |;,"  # of a URL, which may itself end with a bracket
-_LIST_EDGES = f"{_EDGES}'\"[](){{}}"
 _INSIDE = "an image inside the table: write it to a file first"
 
 
@@ -64,8 +60,8 @@ class Table:
         root = options.image_root
         self._root = None if root is None else parse_location(root)
         places = [self._beside(""), *sources] if self._root is None else [self._root]
-        folders = (p or os.curdir for p in places if isinstance(p, FileLocation))
-        self._folders = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
+        folders = (os.path.realpath(p) for p in places if isinstance(p, FileLocation))
+        self._folders = tuple(os.path.join(folder, "") for folder in folders)
         urls = (place for place in places if isinstance(place, Url))
         self._prefixes = tuple(url.rstrip("/") + "/" for url in urls)
 
@@ -110,7 +106,7 @@ class Table:
 
     def _refuse_only_source(self, detail: str) -> None:
         if self._is_only_source:
-            raise UsageError(f"{self._location}: {detail}")
+            raise UsageError(f"{shown_place(self._location)}: {detail}")
 
     def _image_columns(self, names: Collection[str]) -> tuple[str, ...]:
         if self._given:
@@ -170,12 +166,12 @@ class Table:
         if len(image) > MAX_NAME:
             detail = f"a path of {len(image)} characters, limit {MAX_NAME}"
             return Item.failed(cell, _BAD, detail, columns)
-        location: Location = parse_location(image)
-        if isinstance(location, FileLocation):
-            location = self._locate(location)
+        path = path_of(image)
+        location = Url(image) if path is None else self._locate(path)
         refused = self._refusal(location)
         reason = None if refused is None else Reason.SOURCE_REFUSED
-        return Item(location, columns=columns, reason=reason, detail=refused)
+        root = str(self._root or self._beside(""))
+        return Item(location, columns=columns, reason=reason, detail=refused, root=root)
 
     def _beside(self, path: str) -> TableLocation:
         return _below(type(self._location)(os.path.dirname(self._location)), path)
@@ -201,8 +197,8 @@ class Table:
         return "a table names it: allow what its URL begins with by --image-root"
 
     def _holds(self, path: str) -> bool:
-        try:
-            real = os.path.realpath(path)
+        try:  # its folder is real already
+            real = os.path.realpath(path) if os.path.islink(path) else path
         except ValueError:  # a NUL: the reader will say that it does not exist
             return True
         return os.path.join(real, "").startswith(self._folders)
@@ -211,7 +207,7 @@ class Table:
 def _below(root: Location, path: str) -> TableLocation:
     if isinstance(root, Url):
         return Url(f"{root.rstrip('/')}/{path.lstrip('/')}")
-    return FileLocation(without_parents(os.path.join(str(root), path)))
+    return FileLocation(real_path(os.path.join(str(root), path)))
 
 
 def _refusal(error: Exception) -> Refused:
@@ -246,21 +242,15 @@ def column_names(columns: Collection[str]) -> str:
 
 
 def images_of_cell(cell: Any) -> Sequence[Any]:
-    """Return the images of a cell. A text may list several, as JSON or with separators."""
+    """Return the images of a cell: a path, a URL, or a list of these, also as JSON in a text."""
     if isinstance(cell, str) and cell.lstrip().startswith(("[", "{")):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json_value(cell)
     cells = cell if isinstance(cell, list | tuple) else [cell]
-    parts = (_parts(cell) if isinstance(cell, str) else [cell] for cell in cells)
-    return [image for image in chain.from_iterable(parts) if image not in (None, "", b"")]
+    stripped = (_stripped(cell) if isinstance(cell, str) else cell for cell in cells)
+    return [image for image in stripped if image not in (None, "", b"")]
 
 
-def _parts(text: str) -> list[str]:
-    for edges in (_EDGES, _LIST_EDGES):
-        if URL.match(inner := text.strip(edges)):  # which may have any of the separators in it
-            return _BEFORE_URL.split(inner)
-    for separator in _SEPARATORS:
-        parts = [part for part in re.split(separator, text) if part]
-        if parts and all(URL.match(part) or has_image_suffix(part) for part in parts):
-            return parts
-    return [text]
+def _stripped(text: str) -> str:
+    """Return a text without the blanks around it, unless it is a path: a name may have them."""
+    return inner if not (inner := text.strip()) or URL.match(inner) else text

@@ -1,9 +1,6 @@
 """A worker of a scan reads, decodes and scores images, and reports each step that it begins."""
 
-import contextlib
 import hashlib
-import os
-import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
+from recognizer.rows.identity import file_state
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.scan.items import FileLocation, Item, Url
@@ -130,29 +128,11 @@ class Worker:
             shown = row.regions[0] if row.regions else scored.prediction
             frame = next(frame for frame in scored.image.frames if frame.index == shown.frame)
             thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
-        new = NewRow(row, thumbnail, state, parent=task.item.parent)
-        return TaskResult(index=task.index, new=new)
+        return TaskResult(index=task.index, new=NewRow(row, thumbnail, state))
 
 
 def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:
     return LoadedImage(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
-
-
-RACY_NS = 2_000_000_000
-"""A file that changed so shortly before it was read is read again by the next scan: it may have
-changed again within the same tick of its file system's clock, which is 2 s on FAT."""
-
-
-def file_state(path: str) -> tuple[bytes, bool] | None:
-    """Return bytes that differ if a file has changed (see git), and whether later changes show."""
-    with contextlib.suppress(OSError, ValueError):
-        status = os.stat(path)
-        # The second time is of any change, also of the name and the first time; it cannot be set.
-        times = (status.st_mtime_ns, status.st_ctime_ns)
-        text = " ".join(map(str, (status.st_size, *times, status.st_ino)))
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        return digest, max(times) < time.time_ns() - RACY_NS
-    return None
 
 
 _MAX_CONCURRENT = 8  # reads over a network

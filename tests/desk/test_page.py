@@ -192,7 +192,7 @@ def test_a_photo_that_vanished_or_changed_is_not_shown(recognizer, report, photo
     page = report(rows)
     assert page.pictures == []
     assert "The file has changed since the scan and is not what was scored." in page.text
-    assert "The file has gone since the scan, or this was not started in the folder" in page.text
+    assert "The file is no longer where the scan found it." in page.text
 
 
 def test_a_picture_is_made_of_the_frame_of_the_lead(recognizer, report, tmp_path):

@@ -39,12 +39,13 @@ def run_here(page):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The folder in which every page begins."""
-    folder = tmp_path_factory.mktemp("world")
+    """The folder in which every page begins; its scan knows the photos by their place there."""
+    folder = tmp_path_factory.mktemp("world") / "here"
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_world(folder)
-    return folder
+    return shutil.copytree(folder, folder.with_name("as-written"))
 
 
 def run(runner, page):
@@ -68,9 +69,10 @@ def run(runner, page):
     ],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_a_page_runs(page, world, tmp_path, monkeypatch):
-    shutil.copytree(world, tmp_path / "world")
-    monkeypatch.chdir(tmp_path / "world")
+def test_a_page_runs(page, world, monkeypatch):
+    shutil.rmtree(here := world.with_name("here"))
+    shutil.copytree(world, here)
+    monkeypatch.chdir(here)
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     run(Runner(), page)
 

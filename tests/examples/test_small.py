@@ -53,7 +53,7 @@ def test_images_in_archives_and_tables_are_scanned(photo_folder, tiny_bundle, tm
     done = run_python(ROOT / "examples/archives.py", tmp_path / "scan.sqlite", *given, env=env)
     rows = {row["source"]: row for row in read_rows(tmp_path / "scan.sqlite")}
     reasons = {name.removeprefix(f"{tmp_path}/"): row["reason"] for name, row in rows.items()}
-    scanned = ("a.zip!/000_red.jpg", "a.tar.gz!/./000_red.jpg", "t.jsonl!/1", "t.jsonl!/2")
+    scanned = ("a.zip!/000_red.jpg", "a.tar.gz!/000_red.jpg", "t.jsonl!/1", "t.jsonl!/2")
     failed = {"t.jsonl!/3": "corrupt_container", "cut.zip": "corrupt_container"}
     missing = {"t.jsonl!/4": "no_image"}
     assert reasons == dict.fromkeys((*scanned, "t.parquet!/1")) | failed | missing, done.stderr

@@ -1,26 +1,24 @@
 """Many scans in one file: the latest row of each image, all outcomes, and nothing that is lost."""
 
-import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import Decision
-from recognizer.rows import Merged, NewRow, Ranking, ScanFile, ScanWriter, merge, read_listings
+from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, merge, read_listings
 from recognizer.rows.row import Reference
+from recognizer.status import Reason
 from tests.conftest import invoke, refuse, run_python
-from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
+from tests.rows.rows import NOW, bare_row, execute, quick_folder, read_scan, write_scan
 
 
 def model(version):
@@ -35,7 +33,7 @@ def row(source, time=0, **others):
 def merged(*inputs, **options):
     output = inputs[0].with_name("all")
     output.unlink(missing_ok=True)
-    return output, merge(inputs, output, Ranking(), **options)
+    return output, merge(inputs, output, **options)
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_merging_loses_nothing_and_repeats_nothing(content):
         before = summary(output)
         # Merging again with the result among them changes nothing.
         random.Random(0).shuffle(paths)
-        merge([*paths, output], again := output.with_name("again"), Ranking())
+        merge([*paths, output], again := output.with_name("again"))
         assert summary(again) == before
 
 
@@ -148,9 +146,9 @@ def test_the_output_is_never_lost(scan):
     one, output = scan("1", row("a")), scan("all", row("z"))
     for inputs in ([one], [one, output]):
         with pytest.raises(UsageError, match="all exists: name another --output"):
-            merge(inputs, output, Ranking())
+            merge(inputs, output)
     with pytest.raises(ScanFileError, match="is not a regular file"):
-        merge([one, one.parent], output.with_name("b"), Ranking())
+        merge([one, one.parent], output.with_name("b"))
     assert [r.source for r in read_scan(output)] == ["z"]
 
 
@@ -192,39 +190,11 @@ def test_outcomes_are_merged_by_time_each_file_in_order(scan, *, turned):
     assert judgements == ["rejected", "unsure", "escalated", "rejected", "confirmed"]
 
 
-def as_parquet(path, rows):
-    """As Ray writes what docs/scan.md returns."""
-    records = [{"row": one.to_json_line().decode(), "shard": 0} for one in rows]
-    parquet.write_table(pyarrow.Table.from_pylist(records), path)
-    return path
-
-
-def test_parquet_is_merged(tmp_path, scan):
-    rows = [
-        row("a", item={"id": 1, "title": "象牙"}),
-        bare_row("b", 0.9, "review", model=model(1)),
-        bare_row("c", 0, "unscored", model=model(1)),
-        row("d", audit=0.5),
-        row("\udcff"),
-    ]
-    path = as_parquet(tmp_path / "rows.parquet", rows)
-    output, found = merged(path)
-    assert read_scan(output) == rows
-    assert found == Merged(rows=len(rows))
-    with ScanFile(output) as file:
-        assert file.select("SELECT name FROM queue") == [("b",), ("c",)]
-    output, found = merged(scan("1", row("a", 9, item={"id": 1})), path)
-    assert [one.time.minute for one in read_scan(output) if one.source == "a"] == [9]
-    assert found == Merged(rows=len(rows), superseded=1)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "all", "rows.parquet"]
-
-
-@pytest.mark.parametrize("change", [{"schema": 5}, {"scores": None}])
-def test_parquet_that_holds_something_else_is_refused(tmp_path, change):
-    path = tmp_path / "rows.parquet"
-    records = (row("a").to_json(), row("b").to_json() | change)
-    texts = [{"row": json.dumps(one)} for one in records]
-    parquet.write_table(pyarrow.Table.from_pylist(texts), path)
-    with pytest.raises(ScanFileError, match="row 2: not a row"):
-        merged(path)
-    assert [*tmp_path.iterdir()] == [path]
+def test_of_each_image_the_later_look_counts(scan):
+    first, second = scan("1", row("a"), row("b", 5)), scan("2", row("a", 3))
+    for path, seen in ((first, "2026-02-01T00:00:00+00:00"), (second, "2026-01-15T00:00:00+00:00")):
+        execute(path, f"UPDATE seen SET last_seen = '{seen}', unread = 'not_found'")
+    output, _ = merged(first, second)
+    assert [(one.source, one.last_seen.month, one.unread) for one in read_scan(output)] == [
+        ("a", 2, Reason.NOT_FOUND), ("b", 2, Reason.NOT_FOUND),
+    ]  # fmt: skip

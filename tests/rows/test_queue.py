@@ -118,16 +118,9 @@ class Writes(RuleBasedStateMachine):
     @rule(rows=st.lists(ROWS, max_size=5))
     def scans(self, rows):
         with self.writer() as file:
-            new = [NewRow(row=replace(row, model=self.model), parent="folder") for row in rows]
+            new = [NewRow(row=replace(row, model=self.model)) for row in rows]
             file.append(new)
-
-    @rule(seed=st.integers(0, 9))
-    def some_are_gone(self, seed):
-        with self.writer() as file:
-            keys = [key for (key,) in file.select("SELECT key FROM image ORDER BY key")]
-            for key in random.Random(seed).sample(keys, len(keys) // 2):
-                file.meet(key)
-            file.mark_gone(["folder/"])
+            file.finish()
 
     @rule(title=st.sampled_from(["New", None]), reports=st.integers(0, 5), seed=st.integers(0, 9))
     def columns_change(self, title, reports, seed):
@@ -154,7 +147,7 @@ class Writes(RuleBasedStateMachine):
         other.unlink(missing_ok=True)
         write_scan(other, [replace(row, model=self.model) for row in rows])
         merged = self.path.with_name("merged.sqlite")
-        merge([self.path, other], merged, Ranking([self.bundle]), allow_mixed=True)
+        merge([self.path, other], merged, allow_mixed=True)
         merged.replace(self.path)
 
     @rule()
@@ -168,9 +161,7 @@ class Writes(RuleBasedStateMachine):
             is_of_queue = f"SELECT {ENTRIES} FROM {{}} WHERE {{}} ORDER BY unit"
             found = file.select(is_of_queue.format("entry", "section = 'queue'"))
             assert found == file.select(is_of_queue.format("ranked", "place < 3"))
-            audited = file.select(
-                "SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL AND gone IS NULL"
-            )
+            audited = file.select("SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL")
             shown = file.select(
                 "SELECT sha256 FROM entry JOIN image ON image.id = best WHERE section = 'audit'"
             )

@@ -8,7 +8,7 @@ import pytest
 from recognizer.errors import UsageError
 from recognizer.policy.values import Decision
 from recognizer.prediction import Region
-from recognizer.rows.records import item_key
+from recognizer.rows.identity import item_key
 from recognizer.rows.row import AuditSample, Row, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -47,7 +47,7 @@ def changed(*path, to):
     ("change", "words"),
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
-        (changed("schema", to=8), "not a row of schema 7"),
+        (changed("schema", to=9), "not a row of schema 8"),
         (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
         (changed("scores", to=None), "scores is null"),
         (changed("scores", "bone", to=1.5), r"\$\.scores"),

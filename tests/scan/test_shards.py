@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
-from recognizer.rows.records import item_key
+from recognizer.rows.identity import item_key
 from recognizer.scan.items import Item, Shard
 
 columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=3)

@@ -473,7 +473,7 @@ document.addEventListener("pointermove", (event) => {
 // --- the report: the pages of the desk to read, without a server ---------------------------------
 const entries = isReport ? all("#listings [data-key]") : [];
 const copies = new Map(entries.map((row) => [row, JSON.parse(row.dataset.copies)])); // a listing and its near-copies
-const SORTS = { score: ["score", -1], dear: ["price", -1], cheap: ["price", 1] };
+const SORTS = { score: ["score", -1], seen: ["seen", -1] };
 Object.assign(SORTS, { new: ["date", -1], old: ["date", 1], seller: ["seller", 1] });
 
 const route = () => {
@@ -487,16 +487,12 @@ function matching(query) {
   const section = query.get("section") || "queue";
   const product = query.get("product");
   const is = (name, value) => !query.get(name) || query.get(name).toLowerCase() === value?.toLowerCase();
-  const bound = (name) => Number(query.get(name)?.replace(/(?<=[1-9]\d*),(?=\d{3}\b)/g, "").replace(",", ".") || NaN);
-  const atLeast = (value, name) => isNaN(bound(name)) || (value !== null && value >= bound(name));
-  const atMost = (value, name) => isNaN(bound(name)) || (value !== null && value <= bound(name));
+  const least = Number(query.get("min_score")?.replace(",", ".") || NaN);
   const matches = (copy) =>
     (!product || copy.products.includes(product)) &&
-    ["level", "location", "seller"].every((name) => is(name, copy[name])) &&
+    ["level", "location", "seller", "scan"].every((name) => is(name, copy[name])) &&
     (!query.get("reported") || copy.reports > 0) &&
-    atLeast(copy.score, "min_score") &&
-    atLeast(copy.price, "min_price") &&
-    atMost(copy.price, "max_price") &&
+    (isNaN(least) || (copy.score !== null && copy.score >= least)) &&
     words.every((word) => copy.text.includes(word));
   let count = 0;
   const found = entries.filter((row) => {
@@ -508,7 +504,7 @@ function matching(query) {
   });
   const [name, sign] = SORTS[query.get("sort")] ?? [];
   if (!name) return [found, count];
-  const isNumber = name === "score" || name === "price";
+  const isNumber = name === "score";
   const by = ({ dataset }) => (isNumber ? Number(dataset[name]) : dataset[name].toLowerCase());
   const order = (one, other) => sign * (by(one) < by(other) ? -1 : Number(by(one) > by(other)));
   const [empty, full] = [found.filter((row) => !row.dataset[name]), found.filter((row) => row.dataset[name])];

@@ -1,7 +1,5 @@
 """Which columns hold the images of a listing, and what one cell of them lists."""
 
-import re
-
 import pytest
 
 from recognizer.listing import image_columns
@@ -27,12 +25,9 @@ def test_the_chosen_columns(names, expected):
 @pytest.mark.parametrize(
     ("cell", "images"),
     [
-        ("a.jpg,b.png\n", ["a.jpg", "b.png"]),
-        ("a.jpg,https://x.example/b.jpg", ["a.jpg", "https://x.example/b.jpg"]),
+        ("a.jpg,b.png", ["a.jpg,b.png"]),
+        (" https://x.example/1\n", ["https://x.example/1"]),
         ("tusk, old.jpg", ["tusk, old.jpg"]),
-        ("https://x.example/1 | https://x.example/2?a=1;b", None),
-        ("https://x.example/w_1,h_2/a.jpg,|https://x.example/w_1,h_2/b.jpg", None),
-        ("https://x.example/1,https://x.example/2, s3://b/3", None),
         ("s3://b/tusk (1)", ["s3://b/tusk (1)"]),
         ('["a.jpg", "", "b.jpg"]', ["a.jpg", "b.jpg"]),
         ('{"url": "a.jpg"}', [{"url": "a.jpg"}]),
@@ -45,5 +40,4 @@ def test_the_chosen_columns(names, expected):
     ],
 )
 def test_the_images_of_a_cell(cell, images):
-    expected = re.split(r"[ ,|]+(?=\w+://)", cell) if images is None else images
-    assert [*images_of_cell(cell)] == expected
+    assert [*images_of_cell(cell)] == images

@@ -139,7 +139,7 @@ def test_values_of_a_parquet_table(tmp_path):
 
 
 def test_all_columns_of_images_are_read_each_image_once(tmp_path):
-    rows = [("b.jpg", "a.jpg", "b.jpg"), ("", "", "c.jpg|d.jpg"), ("", "", "")]
+    rows = [("b.jpg", "a.jpg", "b.jpg"), ("", "", '["c.jpg", "d.jpg"]'), ("", "", "")]
     names = ("main_image", "image_1", "image_2")
     listings = [{"url": "x", **dict(zip(names, row, strict=True))} for row in rows]
     skipped = Skipped()
@@ -156,7 +156,7 @@ def test_columns_that_name_images_and_are_not_read(tmp_path, suffix):
         "image": "p/a.jpg",
         "file": "a.jpg",  # a part of what is read
         "thumbnail": "thumbs/a.jpg",
-        "assets": "b.png,c.png",
+        "assets": '["b.png", "c.png"]',
         "description": '<p>Old. <img src="https://x.example/d.webp?w=1"></p>',
         "title": "my jpg, no image.jpgs",
         "media": '[{"src": "e.gif"}]' if suffix == "csv" else [{"src": "e.gif"}],
@@ -173,8 +173,7 @@ def test_columns_that_name_images_and_are_not_read(tmp_path, suffix):
         items_of(table, image_columns=("image", "x"))
 
 
-LISTS = [f"b.jpg{sign}c.jpg" for sign in " ;|\n，"]  # noqa: RUF001
-LISTS += ["['b.jpg', 'c.jpg']", "['b.jpg' 'c.jpg']", "{b.jpg,c.jpg}", '["b.jpg", "c.jpg"]']
+LISTS = ['["b.jpg", "c.jpg"]', ' [{"url": "b.jpg"}, "", "c.jpg"]']
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
@@ -212,7 +211,7 @@ def test_any_value_can_stand_in_a_row(value):
     [
         "id,path\n1,a.jpg\n".encode("utf-8-sig"),
         b"id;path\n1;a.jpg\n",
-        "id\tpath\r\n1\ta.jpg\r\n".encode("utf-16"),
+        b"id\tpath\r\n1\ta.jpg\r\n",
         b"id|path\n\n1|a.jpg",
         b'"id","path"\n"1","a.jpg"\n',
     ],
@@ -294,21 +293,21 @@ def test_urls_in_a_table_lead_only_to_buckets(tmp_path):
     first, chained, third = items_of(write(tmp_path / "t.csv", [{"url": url} for url in urls]))
     assert first.reason is third.reason is Reason.SOURCE_REFUSED
     assert chained.reason is None  # no URL by its beginning: a path, where nothing is
-    assert chained.source == f"{tmp_path}/{urls[1]}"
+    assert chained.source == f"{tmp_path}/{urls[1]}".replace("//", "/")
     assert [i.reason for i in expand(["-"], stdin=io.BytesIO("\n".join(urls).encode()))] == [
         Reason.SOURCE_REFUSED, None, Reason.SOURCE_REFUSED,
     ]  # fmt: skip
 
 
-def test_an_image_is_the_same_from_any_root_unless_a_link_is_on_the_way(tmp_path):
+def test_an_image_is_the_same_from_any_root(tmp_path):
     for name in ("t", "p", "elsewhere/deep"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "t" / "link").symlink_to(tmp_path / "elsewhere" / "deep")
     paths = [{"image": "../p/a.jpg"}, {"image": "link/../b.jpg"}, {"image": "../p/\0.jpg"}]
     table = write(tmp_path / "t" / "t.jsonl", paths)
     before, after = items_of(table), items_of(table, image_root=str(tmp_path / "p"))
-    assert [one.reason for one in before] == [Reason.SOURCE_REFUSED] * 2 + [None]
-    sources = [f"{tmp_path}/p/a.jpg", f"{tmp_path}/t/link/../b.jpg"]
+    assert [one.reason for one in before] == [Reason.SOURCE_REFUSED] * 3
+    sources = [f"{tmp_path}/p/a.jpg", f"{tmp_path}/elsewhere/b.jpg"]
     assert [one.source for one in before[:2]] == sources
     assert (after[0].source, after[0].reason) == (before[0].source, None)
     for name in ("p/a.jpg", "elsewhere/b.jpg"):

@@ -1,14 +1,12 @@
-"""A second scan reads no unchanged file, replaces no score by a failure; what it misses is gone."""
+"""A second scan reads no unchanged file, replaces no score by a failure, and hides nothing."""
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
-from recognizer.rows import ScanFile
-from recognizer.rows.listings import decided_images
-from recognizer.scan import Item, worker
+from recognizer.rows import ScanFile, identity
+from recognizer.scan import Item
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.desk.outcomes import outcome, store
@@ -20,7 +18,7 @@ TABLE = [("L1", "red"), ("L1", "green"), ("L2", "blue")]
 
 @pytest.fixture(autouse=True)
 def _all_files_are_old_and_read_in_this_process(monkeypatch):
-    monkeypatch.setattr(worker, "RACY_NS", -(1 << 62))
+    monkeypatch.setattr(identity, "RACY_NS", -(1 << 62))
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
 
 
@@ -44,7 +42,7 @@ def again(photos, tmp_path, tiny_bundle):
         given = ("-m", tiny_bundle, "-o", output, "--workers", 1, *options)
         done = invoke("scan", *(sources or (table,)), *given)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.output
-        return read_rows(output)
+        return [{**row, "last_seen": None} for row in read_rows(output)]
 
     return run
 
@@ -67,82 +65,26 @@ def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(again, photos, t
     states = queue(path), audited(path)
     assert states[0] == [("L1", "priority", "confirmed")]
     photos.rename(tmp_path / "elsewhere")
-    assert again() == before
+    unread = [{**row, "unread": "not_found"} for row in before]
+    assert again() == unread
     assert (queue(path), audited(path)) == states
     (tmp_path / "elsewhere").rename(photos)
     assert again() == before
 
 
-def test_a_listing_that_left_its_table_leaves_the_queue_until_it_is_back(again, tmp_path):
+def test_what_a_scan_does_not_meet_stays_and_says_when_it_was_seen(again, photos, tmp_path):
     path = tmp_path / "scan.sqlite"
     before = again(options=("--audit-rate", 1))
-    assert ([name for name, *_ in queue(path)], len(audited(path))) == (["L1"], 2)
-    store(path, [outcome(sha256=before[2]["sha256"], judgement="rejected", occasion="audit")])
+    states = queue(path), audited(path)
+    (photos / "red.jpg").unlink()
     rows = again(lines=1)
-    assert [row["gone"] is None for row in rows] == [True, False, False]
-    assert [{**row, "gone": None} for row in rows] == before
-    assert ([name for name, *_ in queue(path)], audited(path)) == (["L1"], [])
-    since = rows[2]["gone"]
-    assert again(lines=1)[2]["gone"] == since  # it is gone since the first time
-    again(lines=0)  # a table without rows is refused
-    assert [name for name, *_ in queue(path)] == ["L1"]
+    assert (queue(path), audited(path)) == states
+    assert [row["unread"] for row in rows] == ["not_found", None, None]
+    assert [row["scores"] for row in rows] == [row["scores"] for row in before]
     with ScanFile(path) as file:
-        assert [image.row.source for image in decided_images(file)] == [before[2]["source"]]
-    assert again() == before
-    assert ([name for name, *_ in queue(path)], len(audited(path))) == (["L1"], 2)
-
-
-def test_a_photo_that_left_its_folder_is_gone(again, photos, tmp_path):
-    (photos / "new").mkdir()
-    for name in ("red", "green"):
-        (photos / f"{name}.jpg").rename(photos / "new" / f"{name}.jpg")
-    again(photos, photos / "new" / "red.jpg")
-    (photos / "new" / "red.jpg").unlink()
-
-    def gone(*sources):
-        return [Path(row["source"]).name for row in again(*sources) if row["gone"]]
-
-    assert gone(photos / "blue.jpg") == []  # nothing else was looked at
-    assert gone(photos / "new") == []  # it was scanned with the folder above
-    assert gone(photos) == ["red.jpg"]
-    assert queue(tmp_path / "scan.sqlite") == []
-    (photos / "new" / "red.jpg").write_bytes(RED)
-    assert gone(photos / "new" / "red.jpg") == []
-
-
-def test_a_folder_that_cannot_be_listed_whole_loses_nothing(again, photos, monkeypatch):
-    (photos / "sub").mkdir()
-    (photos / "red.jpg").rename(photos / "sub" / "red.jpg")
-    again(photos)
-    scandir = os.scandir
-
-    def refuse(folder):
-        if os.path.basename(folder) == "sub":
-            raise PermissionError(13, "Permission denied")
-        return scandir(folder)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", refuse)
-        (photos / "green.jpg").unlink()
-        rows = again(photos)
-        assert [row["reason"] for row in rows if row["gone"] or row["reason"]] == [
-            "permission_denied"
-        ]
-    rows = again(photos)  # and the failure is gone, too, as is the photo
-    gone = [Path(row["source"]).name for row in rows if row["gone"]]
-    assert sorted(gone) == ["green.jpg", "sub"]
-
-
-def test_a_table_that_is_whole_again_keeps_no_failure(again, tmp_path):
-    path, table = tmp_path / "scan.sqlite", tmp_path / "other.csv"
-    again()
-    table.write_text('image,id\nphotos/red.jpg,1\n,2\nphotos/green.jpg,"3')  # cut within a row
-    again(table)
-    failures = {name for name, decision, _ in queue(path) if decision == "unscored"}
-    assert failures == {"2", f"{table}!/3"}
-    table.write_text("image,id\nphotos/red.jpg,1\nphotos/green.jpg,3\n")
-    again(table)
-    assert queue(path) == [("L1", "priority", "open"), ("1", "priority", "open")]
+        latest = file.setting("last_scan")
+        met = "SELECT last_seen = ? FROM seen ORDER BY image"
+        assert file.select(met, (latest,)) == [(True,), (False,), (False,)]
 
 
 def test_other_bytes_are_another_image(again, photos, tmp_path):
@@ -195,7 +137,10 @@ def test_no_byte_is_read_again(scan_all, photo_folder, read, tmp_path):
     assert (summary.scanned, summary.skipped) == (0, 3)
     assert summary.leads == {"ivory_worked": 1, "ivory (family)": 1}
     assert [os.path.basename(seen[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
-    assert read_rows(tmp_path / "scan.sqlite") == before
+    after = read_rows(tmp_path / "scan.sqlite")
+    assert after == [
+        row | {"last_seen": new["last_seen"]} for row, new in zip(before, after, strict=True)
+    ]
     scan_all(recheck=True)
     assert len(read) == 3
 
@@ -234,12 +179,12 @@ def test_changed_and_new_files_are_read(scan_all, photo_folder, read, tmp_path):
 
 def test_a_file_of_this_instant_is_read_again(scan_all, photo_folder, read, monkeypatch):
     """It may change once more without a later time, as far as a clock tells them apart."""
-    monkeypatch.setattr(worker, "RACY_NS", 3600 * 10**9)
+    monkeypatch.setattr(identity, "RACY_NS", 3600 * 10**9)
     photo_folder("red")
     scan_all()
     scan_all()
     assert len(read) == 2
-    monkeypatch.setattr(worker, "RACY_NS", 0)
+    monkeypatch.setattr(identity, "RACY_NS", 0)
     monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)
     scan_all()
     scan_all()
