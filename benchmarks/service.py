@@ -25,7 +25,7 @@ from benchmarks.speed import SAMPLES, SIZE, in_new_process, make_collage, make_p
 from recognizer import GuardedRecognizer, Recognizer
 from recognizer.guarded import SERVICE_LIMITS
 from recognizer.imaging import load_image
-from recognizer.scan.machine import available_cpus, cpu_name
+from recognizer.model.machine import available_cpus, cpu_name
 
 PROCESSES = (1, 2, 4)
 _FORMS: dict[str, dict[str, Any]] = {

@@ -46,7 +46,8 @@ from recognizer.imaging.sources import read_path
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
-from recognizer.scan.machine import available_cpus, cpu_name, worker_count
+from recognizer.model.machine import available_cpus, cpu_name
+from recognizer.scan import worker_count
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,7 +13,7 @@ used; values load neither numpy nor onnxruntime.
 
 import os
 
-from recognizer._door import open_door
+import lazy_loader
 
 # onnxruntime sends telemetry, and its forked processes hang at exit, unless this is set before it
 # is imported (as of 1.29).
@@ -22,4 +22,4 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 __version__ = "0.4.0"
-__getattr__, __dir__, __all__ = open_door(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

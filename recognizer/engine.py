@@ -5,9 +5,11 @@ It never imports torch, and one instance may be used by many threads at once.
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -26,6 +28,7 @@ from recognizer.imaging import (
 )
 from recognizer.imaging.pixels import altered
 from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.machine import available_cpus
 from recognizer.model.maps import find_regions, local_probability, spread
 from recognizer.model.numerics import logit
 from recognizer.model.session import is_onnxruntime_error, open_session
@@ -35,13 +38,13 @@ from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
-BATCH_SIZE = 8  # images that are read ahead
 GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave idle
 
 # Transforms of test-time augmentation (TTA), as quarter turns and degrees of hue. The scores of a
 # group are averaged with those of the view itself.
 _TTA_GROUPS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
 _TTA_PASSES = sum(map(len, _TTA_GROUPS))  # for each view
+_AHEAD = 2  # images, or batches, that wait for each thread
 _LEAD_RATE = 0.01  # false-positive rate of the default policy: TTA would change no decision beyond
 
 
@@ -51,6 +54,14 @@ class _Scores(NamedTuple):
     log_odds: NDArray[Any]
     labels: NDArray[Any]
     families: NDArray[Any]
+
+
+class _Look(NamedTuple):
+    """An image, the scores of its views, and all that the model gave for them, by name."""
+
+    image: LoadedImage
+    scores: _Scores
+    outputs: Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +161,13 @@ class Recognizer(RecognizerBase):
         provider: str = "cpu",
         threads: int | None = None,
         limits: Limits | None = None,
+        whole: bool = False,
     ) -> None:
         super().__init__(bundle)
-        self.limits = limits or Limits()
-        self._owner = os.getpid()
-        again = partial(type(self), bundle, provider=provider, threads=threads)
-        self._load_again = partial(again, limits=limits)
+        self.limits, self._is_whole = limits or Limits(), whole
+        self._owner, self._threads = os.getpid(), threads
+        again = partial(type(self), bundle, provider=provider, limits=limits, whole=whole)
+        self._load_again = partial(again, threads=threads)
         self._session, self.provider = open_session(bundle, provider, threads), provider
         self._families = [family.name for family in bundle.families]
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
@@ -174,15 +186,18 @@ class Recognizer(RecognizerBase):
         provider: str = "cpu",
         threads: int | None = None,
         limits: Limits | None = None,
+        whole: bool = False,
     ) -> Self:
         """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
         ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is
         unavailable, that is a ProviderError. ``threads`` are those of one pass; None leaves their
         number to onnxruntime. ``limits`` say what is refused before it is read or decoded. A bundle
-        that is not there or was changed is a BundleError.
+        that is not there or was changed is a BundleError. A first look at a JPEG takes a fraction
+        of its pixels, and all of what might be a lead; with ``whole`` it takes all of everything.
         """
-        return cls(load_bundle(bundle), provider=provider, threads=threads, limits=limits)
+        loaded = load_bundle(bundle)
+        return cls(loaded, provider=provider, threads=threads, limits=limits, whole=whole)
 
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`).
@@ -195,38 +210,79 @@ class Recognizer(RecognizerBase):
         return self.score_loaded([self.load_image(image)])[0].prediction
 
     def predict_many(
-        self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
+        self, images: Iterable[ImageSource], *, threads: int | None = None
     ) -> Iterator[Prediction]:
         """Score images, lazily and in order, each as :meth:`predict` does.
 
-        ``batch_size`` images are read ahead; an accelerator scores them together.
+        ``threads``, by default one for each CPU, read, decode and score; a few images for each are
+        taken ahead. An accelerator scores them together.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size = {batch_size}: at least 1")
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads = {threads}: at least 1")
+        count, step = threads or available_cpus(), 1 if self.provider == "cpu" else GPU_BATCH
+        recognizer = self if count == 1 or self._threads == 1 else self._of_one_thread
+        ahead: deque[Future[list[Prediction]]] = deque()
         source = iter(images)
-        while loaded := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
-            yield from (scored.prediction for scored in self.score_loaded(loaded))
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                while batch := list(itertools.islice(source, step)):
+                    ahead.append(pool.submit(recognizer._predict_all, batch))
+                    if len(ahead) > _AHEAD * count:
+                        yield from ahead.popleft().result()
+                while ahead:
+                    yield from ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    @cached_property
+    def _of_one_thread(self) -> "Recognizer":
+        """The same model, each pass of which takes one thread: others work beside it."""
+        return self._load_again(threads=1)
+
+    def _predict_all(self, images: Sequence[ImageSource]) -> list[Prediction]:
+        return [one.prediction for one in self.score_loaded([*map(self.load_image, images)])]
 
     def score_loaded(
         self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
         """Score images of :meth:`load_image`, and keep the outputs that are named.
 
-        ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
+        ``scores`` is the first of them; ``maps`` are for :meth:`regions`. Those that might be leads
+        and of which a fraction was decoded are decoded whole, and scored again.
         """
+        looks = self._look(images, outputs)
+        highest = (look.scores.families.max(initial=0) for look in looks)
+        near = [i for i, score in enumerate(highest) if score > self.bundle.gate]
+        near = [i for i in near if looks[i].image.encoded]
+        whole = [self._decoded_whole(looks[i].image) for i in near]
+        for i, look in zip(near, self._look(whole, outputs) if whole else (), strict=True):
+            looks[i] = look
+        return [self._scored(*look) for look in looks]
+
+    def _look(self, images: Sequence[LoadedImage], outputs: Sequence[str]) -> list[_Look]:
         views = [view for image in images for view in image.views]
         results = self._run(outputs, [view.rgb for view in views])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
         scores = self._calibrate(results[0], views)
-        scored, last = [], 0
+        looks, last = [], 0
         for image in images:
             rows = slice(last, last + len(image.views))
             last = rows.stop
-            image_scores = self._augment(image, _Scores(*(part[rows] for part in scores)))
-            prediction = self._prediction(image, image_scores)
             arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
-            scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
-        return scored
+            looks.append(_Look(image, _Scores(*(part[rows] for part in scores)), arrays))
+        return looks
+
+    def _decoded_whole(self, image: LoadedImage) -> LoadedImage:
+        """Decode an image again, whole; what cannot be had so stays as it is."""
+        whole = self.load_image(image.encoded or b"", sha256=image.sha256, whole=True)
+        return image if whole.status is Status.FAILED else whole
+
+    def _scored(
+        self, image: LoadedImage, scores: _Scores, outputs: Mapping[str, NDArray[np.float32]]
+    ) -> ScoredImage:
+        prediction = self._prediction(image, self._augment(image, scores))
+        return ScoredImage(image=image, prediction=prediction, outputs=outputs)
 
     def _augment(self, image: LoadedImage, scores: _Scores) -> _Scores:
         """Rescore near-threshold views with TTA until one is a lead; higher means count.
@@ -276,7 +332,7 @@ class Recognizer(RecognizerBase):
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
-        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
+        (scored,) = self.score_loaded([self.load_image(image, whole=True)], ["scores", "maps"])
         prediction = scored.prediction
         if not prediction.scores:
             return Explanation(prediction=prediction, label=label)
@@ -294,10 +350,18 @@ class Recognizer(RecognizerBase):
         log_odds, embedding = self._run(["scores", "embedding"], images)
         return log_odds, embedding
 
-    def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
+    def load_image(
+        self, image: ImageSource, *, sha256: str | None = None, whole: bool = False
+    ) -> LoadedImage:
         """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
-        min_side = min(self.bundle.input.size, DETAIL_SIDE)
-        return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256, parts=True)
+        return load_image(
+            image,
+            min_side=min(self.bundle.input.size, DETAIL_SIDE),
+            limits=self.limits,
+            sha256=sha256,
+            parts=True,
+            whole=whole or self._is_whole,
+        )
 
     def _run(
         self, outputs: Sequence[str], images: Iterable[NDArray[np.uint8]]

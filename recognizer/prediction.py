@@ -4,11 +4,9 @@ A prediction is what the *model* says; what a platform makes of it is a decision
 :mod:`recognizer.policy`.
 """
 
-import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -92,33 +90,10 @@ class Prediction:
     bundle_digest: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON, as :func:`prediction_schema` describes."""
+        """Return it ready for JSON."""
         text = msgspec.json.encode({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
         values: dict[str, Any] = msgspec.json.decode(text)
         return values
 
 
 _NAMES = tuple(field.name for field in fields(Prediction))
-
-
-def prediction_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of :meth:`Prediction.to_dict`."""
-    hints = get_type_hints(Prediction, include_extras=True)
-    written = [(name, hints[name]) for name in _NAMES]
-    described = {"__doc__": Prediction.__doc__}
-    return object_schema(msgspec.defstruct("Prediction", written, namespace=described))
-
-
-def object_schema(cls: type[Any]) -> dict[str, Any]:
-    """Return the JSON Schema of objects that have all fields of a class, and no others."""
-    _, parts = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
-    for part in parts.values():
-        text = inspect.cleandoc(part["description"]).replace("``", "")
-        text, _, attributes = text.partition("\n\nAttributes:\n")
-        part["description"] = " ".join(text.split())
-        if "properties" in part:
-            part |= {"required": [*part["properties"]], "additionalProperties": False}
-        for name, words in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE):
-            part["properties"].get(name, {})["description"] = " ".join(words.split())
-    whole = parts.pop(cls.__name__)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": parts}

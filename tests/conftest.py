@@ -7,14 +7,13 @@ from functools import partial
 
 import pytest
 from hypothesis import settings
-from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode
 from recognizer.commands import app
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import load_bundle
-from recognizer.rows import Row, ScanFile, row_schema
+from recognizer.rows import ScanFile
 from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle
 
@@ -22,23 +21,6 @@ settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-
-ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker())
-
-
-@pytest.fixture(autouse=True)
-def _every_row_keeps_the_schema(monkeypatch):
-    """Whatever a test exports of a scan is held against the schema of the row."""
-
-    to_json_line = Row.to_json_line
-
-    def checked(row):
-        line = to_json_line(row)
-        ROW_VALIDATOR.validate(json.loads(line))
-        assert Row.from_json(json.loads(line)) == row
-        return line
-
-    monkeypatch.setattr(Row, "to_json_line", checked)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.engine import BATCH_SIZE, Recognizer
+from recognizer.engine import Recognizer
 from recognizer.errors import BundleError, PolicyError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.thumbnail import draw_heatmap
@@ -67,12 +67,12 @@ def test_one_red_frame_is_enough_and_is_named(kind, recognizer):
     assert "in frame 2" in triage.why[0]
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, BATCH_SIZE, 100])
-def test_a_batch_and_eight_threads_give_what_single_calls_give(batch_size, recognizer):
+@pytest.mark.parametrize("threads", [None, 1, 3, 100])
+def test_a_batch_and_eight_threads_give_what_single_calls_give(threads, recognizer):
     images = mixed()
-    together = list(recognizer.predict_many(images, batch_size=batch_size))
-    with ThreadPoolExecutor(8) as threads:
-        at_once = threads.map(recognizer.predict, images)
+    together = list(recognizer.predict_many(images, threads=threads))
+    with ThreadPoolExecutor(8) as pool:
+        at_once = pool.map(recognizer.predict, images)
     for image, prediction, other in zip(images, together, at_once, strict=True):
         assert_same(prediction, alone := recognizer.predict(image))
         assert_same(other, alone)
@@ -90,9 +90,9 @@ def test_images_are_read_as_predictions_are_taken(recognizer):
             read.append(i)
             yield encoded(picture(seed=i))
 
-    predictions = recognizer.predict_many(source(), batch_size=4)
+    predictions = recognizer.predict_many(source(), threads=2)
     assert read == []
-    for count in (4, 4, 4, 4, 8):
+    for count in (5, 6, 7):  # two for each thread, and the one that is taken
         next(predictions)
         assert len(read) == count
 
@@ -284,6 +284,25 @@ def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer):
     assert scored.heatmap[: half - 1].max() == 0 == scored.heatmap[:, : half - 1].max()
     assert scored.rgb.shape[1] / scored.rgb.shape[0] == pytest.approx(808 / 608, rel=0.02)
     assert recognizer.embed(encoded(collage())) is not None
+
+
+def test_what_might_be_a_lead_is_decoded_and_scored_whole(tiny_bundle, monkeypatch):
+    """So is what is explained; the rest is scored by a fraction, and much the same."""
+    auto, whole = Recognizer.load(tiny_bundle), Recognizer.load(tiny_bundle, whole=True)
+    lead, clear = (encoded(picture(color, (640, 480))) for color in ("red", "blue"))
+    assert auto.predict(lead) == whole.predict(lead)
+    (scored,) = auto.score_loaded([auto.load_image(lead)])
+    assert scored.image.encoded is None
+    (scored,) = auto.score_loaded([auto.load_image(clear)])
+    assert scored.image.encoded == clear
+    assert auto.predict(clear).scores == pytest.approx(whole.predict(clear).scores, abs=0.02)
+    np.testing.assert_array_equal(auto.explain(clear).heatmap, whole.explain(clear).heatmap)
+    failed = replace(scored.image, status=Status.FAILED)
+    loaded = auto.load_image(lead)
+    monkeypatch.setattr(auto, "load_image", lambda *_, **__: failed)
+    (scored,) = auto.score_loaded([loaded])  # the whole cannot be had: the first look counts
+    assert scored.image is loaded
+    assert scored.prediction.scores["ivory_worked"] > 0.9
 
 
 def test_parts_have_a_threshold_of_their_own(recognizer, tmp_path):

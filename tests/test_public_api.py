@@ -2,12 +2,10 @@ import ast
 import importlib
 import json
 import re
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 import recognizer
 import recognizer.desk
@@ -16,7 +14,7 @@ import recognizer.lab
 import recognizer.rows
 import recognizer.scan
 from recognizer import errors, policy, rows
-from recognizer.prediction import Prediction, Region, prediction_schema
+from recognizer.prediction import Prediction, Region
 from tests.conftest import encoded, picture, run_python
 from tests.pictures import animated
 
@@ -27,7 +25,8 @@ def homes(package):
     """Public name -> the module in which the type checker sees it."""
     stub = ast.parse(Path(str(package.__file__)).with_suffix(".pyi").read_text("utf-8"))
     nodes = [node for node in ast.walk(stub) if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module or "" for node in nodes for alias in node.names}
+    modules = {node: f"{package.__name__}.{node.module}" for node in nodes}
+    return {alias.name: modules[node] for node in nodes for alias in node.names}
 
 
 HOMES = homes(recognizer)
@@ -45,23 +44,8 @@ def test_names_come_from_where_the_type_checker_sees_them(package):
     assert {*package.__all__} <= {*dir(package)}
     for name, module in seen.items():
         assert getattr(package, name) is getattr(importlib.import_module(module), name)
-    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match=f"{package.__name__} attribute nothing"):
         getattr(package, "nothing")  # noqa: B009
-
-
-def test_the_package_is_imported_from_a_zip(tmp_path):
-    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
-        for path in Path(recognizer.__file__).parent.rglob("*.*"):
-            if path.suffix in {".py", ".pyi", ".toml"}:
-                archive.write(path, path.relative_to(ROOT))
-    program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'package.zip')!r});"
-        " import recognizer; from recognizer.imaging import Limits;"
-        " print(recognizer.__file__, recognizer.Policy(), Limits())"
-    )
-    done = run_python("-c", program)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "package.zip" in done.stdout
 
 
 GUIDE_FILES = ("README.md", "docs/*.md", "examples/*.py", "notebooks/*.py", "notebooks/*.ipynb")
@@ -114,10 +98,7 @@ def test_all_errors_have_one_base():
 def test_a_prediction_as_json(image, recognizer):
     prediction = recognizer.explain(image, "ivory_worked").prediction
     found = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
-    schema = prediction_schema()
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(found)
-    assert [*found] == [*schema["properties"]] == [field.name for field in fields(Prediction)]
+    assert [*found] == [field.name for field in fields(Prediction)]
     assert found["scores"] == prediction.scores
     assert found["status"] == prediction.status
     regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]

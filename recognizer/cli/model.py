@@ -196,8 +196,9 @@ def doctor_command(
     # With a broken library none of this can be imported.
     from recognizer.engine import Recognizer
     from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.model import machine
     from recognizer.model.self_test import TOLERANCE, self_test
-    from recognizer.scan import machine
+    from recognizer.scan import worker_count
 
     memory = machine.available_memory()
     about = {
@@ -205,7 +206,7 @@ def doctor_command(
         "cpu": machine.cpu_name(),
         "cpus": f"{machine.available_cpus()} of {os.cpu_count()}",
         "available memory, MiB": memory and memory // MEBIBYTE,
-        "workers of a scan": machine.worker_count(),
+        "workers of a scan": worker_count(),
     }
     print_values(about, unknown="unknown")
     with show_progress(f"Scoring with {provider}"):

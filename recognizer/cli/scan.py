@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -79,9 +79,10 @@ def scan_command(
         int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     provider: options.ProviderOption = "cpu",
-    timeout: Annotated[
-        float, Option(metavar="SECONDS", help="How long reading, or scoring, an image may take.")
-    ] = 30.0,
+    decode: Annotated[
+        Literal["auto", "whole"],
+        Option(help="Decode JPEGs whole, or at first a fraction, which is faster."),
+    ] = "auto",
     memory_limit: Annotated[
         int | None,
         Option(
@@ -157,7 +158,7 @@ def scan_command(
             listing_column=listing_column,
             image_root=image_root,
             allow_hosts=frozenset(allow_host or ()),
-            timeout=timeout,
+            whole=decode == "whole",
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             recheck=recheck,
             audit=audit,

@@ -3,6 +3,6 @@
 Training, evaluation, export and serving all take it. Bad input never raises here.
 """
 
-from recognizer._door import open_door
+import lazy_loader
 
-__getattr__, __dir__, __all__ = open_door(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

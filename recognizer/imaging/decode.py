@@ -84,7 +84,8 @@ class LoadedImage:
     and only if it is ``failed``. ``views`` are what a model looks at, if it was asked for: the
     frames and their parts. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are of the
     upright image in pixels, before any reduction. None stands for what is unknown. ``decode_ms``
-    is the estimated time of decoding.
+    is the estimated time of decoding. ``encoded`` are the bytes if only a fraction was decoded of
+    them, enough for a first look.
     """
 
     status: Status
@@ -98,6 +99,7 @@ class LoadedImage:
     height: int | None = None
     frame_count: int | None = None
     decode_ms: float = 0.0
+    encoded: bytes | None = None
 
 
 Reduce: TypeAlias = Callable[[int], NDArray[np.uint8]]
@@ -106,10 +108,14 @@ Reduce: TypeAlias = Callable[[int], NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The short side, in pixels, that frames keep; and whether their parts are views, too."""
+    """The short side, in pixels, that frames keep; and whether their parts are views, too.
+
+    Unless ``is_whole``, a JPEG is decoded at the fraction of its size that has twice that side.
+    """
 
     min_side: int
     parts: bool = False
+    is_whole: bool = False
 
     def views(
         self, index: int, reduce: Reduce, size: tuple[int, int], orientation: int = 1
@@ -315,48 +321,63 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
                 raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
             metadata, scans = (outline.orientation, outline.profile), outline.scans
             return _decode(outline.bare(data), "jpeg", wanted, limits, metadata, scans=scans)
-    check_size((width, height), limits)
+    size = (width, height)
+    check_size(size, limits)
     conversion, detail = _conversion(outline.profile)
     reason = Reason.CORRUPT_HEADER if detail else None
     if conversion and (conversion.mode == "CMYK") != (space in {"CMYK", "YCCK"}):
         conversion = None  # browsers ignore it, too
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
-    # Whole: values beyond 0 to 255 would make another image of it at a fraction of its size.
     is_reduced = reduction((width, height), wanted.min_side) > 1
     a_pixel = len(mode)
     if outline.scans > 1:  # held as coefficients
         a_pixel += outline.components * _COEFFICIENT_BYTES
     if conversion and conversion.is_bent:  # and reduced in the end
         a_pixel, is_reduced = max(a_pixel, _COPIED_BYTES), False
-    check_decoded(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
+    check_decoded(height * width * a_pixel, size, f"in {outline.scans} scans", limits)
     kind = "progressive JPEG" if outline.scans > 1 else "jpeg"
     bytes_ns, pixel_ns = time_of_decoding(kind, len(data), conversion, outline.scans)
-    ms = check_time(bytes_ns + width * height * pixel_ns, (width, height), limits)
+    ms = check_time(bytes_ns + width * height * pixel_ns, size, limits)
+    # Colors that are averaged next are not interpolated first.
+    strictly = partial(simplejpeg.decode_jpeg, data, mode, fastupsample=is_reduced, strict=True)
+    eighths = 8 if wanted.is_whole or not is_reduced else _eighths(min(size), wanted.min_side)
     with _refusing():
-        try:  # colors that are averaged next are not interpolated first
-            pixels = simplejpeg.decode_jpeg(data, mode, fastupsample=is_reduced, strict=True)
+        try:
+            least_high, least_wide = (-(-side * eighths // 8) for side in (height, width))
+            pixels = strictly(min_height=least_high, min_width=least_wide)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
             if (ms := _TRIES * ms) > limits.max_ms:
                 raise Refused(reason, f"{detail}; too large to be tried again") from error
-            pixels = np.zeros((height, width, len(mode)), np.uint8)
+            pixels, eighths = np.zeros((height, width, len(mode)), np.uint8), 8
             with contextlib.suppress(ValueError):  # a fatal one leaves the rest as it was
                 simplejpeg.decode_jpeg(outline.bare(data), mode, strict=False, buffer=pixels)
             if not pixels.any():
                 raise Refused(reason, detail) from error
-        reduce = partial(_reduced_jpeg, pixels, space, conversion)
-        views = wanted.views(0, reduce, (width, height), outline.orientation)
+
+        def reduce(min_side: int) -> NDArray[np.uint8]:
+            if eighths == 8 or min(pixels.shape[:2]) >= min_side:
+                return _reduced_jpeg(pixels, eighths, space, conversion, min_side)
+            return _reduced_jpeg(strictly(), 8, space, conversion, min_side)
+
+        views = wanted.views(0, reduce, size, outline.orientation)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    return _loaded([views], (width, height), outline.orientation, "jpeg", 1, reason, detail, ms)
+    loaded = _loaded([views], size, outline.orientation, "jpeg", 1, reason, detail, ms)
+    return loaded if eighths == 8 else replace(loaded, encoded=data)
+
+
+def _eighths(side: int, min_side: int) -> int:
+    """Return at how many eighths of its size a JPEG keeps twice the pixels that are wanted."""
+    return next((n for n in (1, 2, 4) if side * n // 8 >= 2 * min_side), 8)
 
 
 def _reduced_jpeg(
-    pixels: NDArray[np.uint8], space: str, conversion: Conversion | None, min_side: int
+    pixels: NDArray[np.uint8], most: int, space: str, conversion: Conversion | None, min_side: int
 ) -> NDArray[np.uint8]:
     height, width, inks = pixels.shape
     if not (conversion and conversion.is_bent):
-        for _ in range(min(3, reduction((width, height), min_side).bit_length() - 1)):
+        for _ in range(min(most, reduction((width, height), min_side)).bit_length() - 1):
             pixels = averaged(pixels, 2)
     if not conversion:
         return pixels

@@ -30,17 +30,19 @@ its start, as Pillow does; one that cannot be rewound, from where it stands. Arr
 (height, width, 4) as RGBA.
 """
 
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 """Raised whenever the same bytes would give other model inputs than before.
 
-Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (by a whole
+Version 3: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (by a whole
 factor; of a JPEG by 2, 4 or 8) that keeps the short side at or above :data:`DETAIL_SIDE` or the
 model's input, whichever is smaller; then averaged by area down to that, and enlarged to a square
-where the input is larger. Every pixel counts, so that none can be hidden between those that are
-read (Quiring et al., "Adversarial Preprocessing", USENIX Security 2020).
+where the input is larger. For a first look, a JPEG is decoded at an eighth, a quarter or half of
+its size, by its cosine transform, if that leaves twice the side that is kept. Every pixel counts,
+so that none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing",
+USENIX Security 2020).
 """
 
-VIEWING_VERSION = 4
+VIEWING_VERSION = 5
 """Raised whenever of the same bytes other pictures are scored or their status is another."""
 
 DETAIL_SIDE = 264
@@ -56,14 +58,16 @@ def load_image(
     limits: Limits | None = None,
     sha256: str | None = None,
     parts: bool = False,
+    whole: bool = False,
 ) -> LoadedImage:
     """Read and decode an image. Bad bytes give a status; another kind of object is a UsageError.
 
     The image may be reduced as long as its short side keeps ``min_side`` pixels; 0 decodes at full
     size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
     With ``parts``, the pictures within it are views of their own, of the same detail if it has it.
+    ``whole`` decodes a JPEG before it is reduced, where else a fraction does.
     """
-    limits, wanted = limits or Limits(), Detail(min_side or _FULL_SIZE, parts)
+    limits, wanted = limits or Limits(), Detail(min_side or _FULL_SIZE, parts, whole)
     if isinstance(source, np.ndarray):
         source = _array_image(source)
     data = b""

@@ -3,6 +3,6 @@
 The core and the desk never import it; what it gives them is a bundle.
 """
 
-from recognizer._door import open_door
+import lazy_loader
 
-__getattr__, __dir__, __all__ = open_door(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

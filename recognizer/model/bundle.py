@@ -157,6 +157,12 @@ class Bundle:
         """The labels of living animals."""
         return tuple(label.name for label in self.labels if label.kind is Kind.ANIMAL)
 
+    @cached_property
+    def gate(self) -> float:
+        """The score of a family above which a photo is decoded whole: half the odds of a lead."""
+        lowest = min(self.any_product_thresholds.values(), default=0.0)
+        return lowest / (2 - lowest)
+
     @property
     def preprocessing(self) -> int:
         """The version of all steps from bytes to the input, as rows have it."""

@@ -1,5 +1,5 @@
 """Policies: the thresholds and rules by which a platform decides on scores and listings."""
 
-from recognizer._door import open_door
+import lazy_loader
 
-__getattr__, __dir__, __all__ = open_door(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """Rows: what is remembered of a scan, in one SQLite file, and what is made of it."""
 
-from recognizer._door import open_door
+import lazy_loader
 
-__getattr__, __dir__, __all__ = open_door(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +15,7 @@ from recognizer.errors import UsageError
 from recognizer.model.description import ModelReference
 from recognizer.policy.keywords import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
-from recognizer.prediction import Digest, Region, Score, object_schema
+from recognizer.prediction import Digest, Region, Score
 from recognizer.rows.identity import shown_place
 from recognizer.status import Reason, Status
 
@@ -130,35 +130,8 @@ class Row:
         """Return the row as one line of ASCII, with its newline."""
         return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
-    @classmethod
-    def from_json(cls, values: Any) -> Self:
-        """Read a row from plain values; those of no row of this version are a ValueError."""
-        if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
-            raise ValueError(f"not a row of schema {ROW_SCHEMA}")
-        failed = values.get("status") == Status.FAILED
-        for name in _NULLS:
-            if (values.get(name) is None) is not failed:
-                raise ValueError(f"{name} is null exactly where the status is failed")
-        empty = {name: () for name in _EMPTY if values.get(name) is None}
-        return msgspec.convert(values | empty, cls)
-
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
-_EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
-
-
-def row_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a row of the present version."""
-    schema = object_schema(Row)
-    for key in _EMPTY:
-        schema["properties"][key]["type"] = ["array", "null"]
-    return {
-        **schema,
-        "title": f"Row of a scan, version {ROW_SCHEMA}",
-        "description": "What recognizer scan says of one image. Keys are added, never renamed.",
-    }
-
-
 STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 """From which product score on an image is drawn how many times as often as the others."""
 

@@ -1,8 +1,8 @@
-from recognizer.scan.expansion import expand as expand
-from recognizer.scan.items import Item as Item
-from recognizer.scan.items import Shard as Shard
-from recognizer.scan.items import Skipped as Skipped
-from recognizer.scan.machine import worker_count as worker_count
-from recognizer.scan.options import ScanOptions as ScanOptions
-from recognizer.scan.options import WorkerPayload as WorkerPayload
-from recognizer.scan.run import scan as scan
+from .expansion import expand as expand
+from .items import Item as Item
+from .items import Shard as Shard
+from .items import Skipped as Skipped
+from .options import ScanOptions as ScanOptions
+from .options import WorkerPayload as WorkerPayload
+from .pool import worker_count as worker_count
+from .run import scan as scan

@@ -26,7 +26,7 @@ class ScanOptions:
     ``workers`` and ``batch`` (images in one pass of the model) may be 0: as many as CPUs and memory
     allow, as many as are best for the provider. ``timeout`` is in seconds, for one step: reading
     an image, or decoding and scoring it. ``memory_limit`` is in resident bytes of a worker: None
-    for its share of the machine's memory (Linux), 0 for no limit.
+    for its share of the machine's memory (Linux), 0 for no limit. ``whole``: of JPEGs all pixels.
     """
 
     workers: int = 0
@@ -40,6 +40,7 @@ class ScanOptions:
     memory_limit: int | None = None
     batch: int = 0
     recheck: bool = False
+    whole: bool = False
     audit: AuditSample | None = None
     known: KnownItems | None = None
 
@@ -98,5 +99,5 @@ class WorkerPayload:
         )
 
     def make_recognizer(self) -> Recognizer:
-        provider, limits = self.options.provider, self.options.limits
-        return Recognizer(self.bundle, provider=provider, threads=1, limits=limits)
+        named = {name: getattr(self.options, name) for name in ("provider", "limits", "whole")}
+        return Recognizer(self.bundle, threads=1, **named)

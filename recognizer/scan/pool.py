@@ -13,10 +13,11 @@ from functools import partial
 
 from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool
+from recognizer.imaging.sources import MEBIBYTE
+from recognizer.model.machine import available_cpus, available_memory
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
-from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import Task, TaskResult, TaskStep, Worker
 from recognizer.status import Reason, Status
@@ -27,6 +28,23 @@ _MAX_WAITING_BYTES = 4 << 20  # of tasks whose bytes travel with them
 _AHEAD = 2  # groups of tasks for each worker: the second waits while rows are written
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
+WORKER_BYTES = 256 * MEBIBYTE  # what a worker is expected to hold, decoding a large image
+_PARENT_BYTES = 256 * MEBIBYTE
+_MIN_MEMORY = 768 * MEBIBYTE  # with less, photos would fail that decode today
+
+
+def worker_count(workers: int = 0) -> int:
+    """Return ``workers``; for 0, the number of CPUs, or fewer if memory is short."""
+    if workers:
+        return workers
+    cpus, memory = available_cpus(), available_memory()
+    return cpus if memory is None else max(1, min(cpus, memory // WORKER_BYTES))
+
+
+def worker_memory(workers: int) -> int | None:
+    """Return the bytes that each worker may hold; None if unknown."""
+    memory = available_memory()
+    return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
 
 class WorkerPool(Closes):

@@ -247,6 +247,33 @@ def test_a_small_part_is_decoded_again():
     assert (image := load_image(PNG, parts=True)).views == image.frames  # a photo has no parts
 
 
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "gray", "turned"])
+@pytest.mark.parametrize(
+    ("side", "min_side", "factor"), [(1200, 224, 2), (1200, 128, 4), (440, 224, 1)]
+)
+def test_a_first_look_takes_a_fraction_that_has_twice_the_pixels(kind, side, min_side, factor):
+    """What it sees is the whole, but for what rounding changes."""
+    image = photo(side + 3, side)
+    if kind == "gray":
+        image = image.convert("L")
+    data = encode(
+        image, "JPEG", progressive=kind == "progressive", exif=exif(6 * (kind == "turned"))
+    )
+    first, whole = (load_image(data, min_side=min_side, whole=whole) for whole in (False, True))
+    assert (first.encoded, whole.encoded) == (data if factor > 1 else None, None)
+    assert (first.width, first.height) == (whole.width, whole.height)
+    (one,), (other,) = (loaded.frames for loaded in (first, whole))
+    assert min_side <= min(one.rgb.shape[:2]) == pytest.approx(min(other.rgb.shape[:2]), abs=1)
+    inputs = [model_input(frame.rgb, min_side).astype(int) for frame in (one, other)]
+    assert np.abs(inputs[0] - inputs[1]).mean() < 1.5
+
+
+def test_what_is_damaged_or_in_far_colors_is_decoded_whole():
+    data = encode(photo(1200, 900), "JPEG")
+    cut = load_image(data[: len(data) // 2], min_side=100)
+    assert (cut.reason, cut.encoded) == (Reason.TRUNCATED, None)
+
+
 def collages(count):
     """An animation of collages of four photos."""
     page = Image.new("RGB", (808, 608), "white")

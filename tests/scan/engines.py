@@ -89,7 +89,7 @@ def run_measured(command, **options):
 
 
 class Fragile(Recognizer):
-    def load_image(self, image, *, sha256=None):
+    def load_image(self, image, *, sha256=None, whole=False):
         data = image if isinstance(image, bytes) else b""
         if data.endswith(EXITS):
             os._exit(7)
@@ -106,7 +106,7 @@ class Fragile(Recognizer):
         if data.endswith(SWELLS):
             self.held = b"x" * (MEBIBYTES << 20)
             time.sleep(3600)
-        return super().load_image(image, sha256=sha256)
+        return super().load_image(image, sha256=sha256, whole=whole)
 
     def score_loaded(self, images, outputs=("scores",)):
         widths = [image.width for image in images]
@@ -122,10 +122,10 @@ class Fragile(Recognizer):
 class Leaky(Recognizer):
     """Keeps some memory for every image."""
 
-    def load_image(self, image, *, sha256=None):
+    def load_image(self, image, *, sha256=None, whole=False):
         self.held = (getattr(self, "held", None), b"x" * (100 << 20))
         time.sleep(0.2)
-        return super().load_image(image, sha256=sha256)
+        return super().load_image(image, sha256=sha256, whole=whole)
 
 
 class Slow(Recognizer):

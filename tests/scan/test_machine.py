@@ -1,14 +1,9 @@
 import pytest
 
 from recognizer.imaging.sources import MEBIBYTE
-from recognizer.scan import machine
-from recognizer.scan.machine import (
-    WORKER_BYTES,
-    available_cpus,
-    available_memory,
-    worker_count,
-    worker_memory,
-)
+from recognizer.model import machine
+from recognizer.model.machine import available_cpus, available_memory
+from recognizer.scan.pool import WORKER_BYTES, worker_count, worker_memory
 
 GIBIBYTE = 1024 * MEBIBYTE
 AVAILABLE = "MemTotal:  8 kB\nMemAvailable:  4194304 kB\n"

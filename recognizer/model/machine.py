@@ -6,29 +6,8 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from recognizer.imaging.sources import MEBIBYTE
-
-WORKER_BYTES = 256 * MEBIBYTE  # what a worker is expected to hold, decoding a large image
-
-_PARENT_BYTES = 256 * MEBIBYTE
-_MIN_MEMORY = 768 * MEBIBYTE  # with less, photos would fail that decode today
-
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-
-
-def worker_count(workers: int = 0) -> int:
-    """Return ``workers``; for 0, the number of CPUs, or fewer if memory is short."""
-    if workers:
-        return workers
-    cpus, memory = available_cpus(), available_memory()
-    return cpus if memory is None else max(1, min(cpus, memory // WORKER_BYTES))
-
-
-def worker_memory(workers: int) -> int | None:
-    """Return the bytes that each worker may hold; None if unknown."""
-    memory = available_memory()
-    return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
 
 def available_cpus() -> int:
