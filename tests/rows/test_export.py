@@ -66,7 +66,10 @@ def test_rows_in_each_format(scan, rows, tmp_path, suffix):
     assert (failed["decision"], failed["reason"]) == ("unscored", "empty")
     assert not failed["scores"]
     if suffix == ".jsonl":
-        assert [lead, failed] == [json.loads(row.to_json_line()) for row in rows]
+        expected = [json.loads(row.to_json_line()) for row in rows]
+        seen = [one.pop("last_seen") for one in (lead, failed)]
+        assert [one | {"last_seen": None} for one in (lead, failed)] == expected
+        assert all(seen)
         return
     assert failed["source"] == "\\udcff.jpg"
     expected = json.loads(rows[0].to_json_line())

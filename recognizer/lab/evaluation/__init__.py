@@ -1,6 +1,5 @@
-"""Measure a bundle: metrics, figures, reports. It needs no torch.
-
-A photo that cannot be read, or too few of a kind, raise a DatasetError.
+"""Measure a bundle: metrics, figures, reports, without torch. A photo that cannot be read, or too few
+of a kind, raise a DatasetError.
 """
 
 import lazy_loader
