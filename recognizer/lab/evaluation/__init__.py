@@ -1,6 +1,4 @@
-"""Measure a bundle: metrics, figures, reports, without torch. A photo that cannot be read, or too few
-of a kind, raise a DatasetError.
-"""
+"""Measure a bundle: metrics, figures, reports. Too few photos of a kind are a DatasetError."""
 
 import lazy_loader
 
