@@ -223,17 +223,16 @@ class Recognizer(RecognizerBase):
         recognizer = self if count == 1 or self._threads == 1 else self._of_one_thread
         ahead: deque[Future[list[Prediction]]] = deque()
         source = iter(images)
-        with ThreadPoolExecutor(count) as pool:
-            try:
-                while batch := list(itertools.islice(source, step)):
-                    ahead.append(pool.submit(recognizer._predict_all, batch))
-                    if len(ahead) > _AHEAD * count:
-                        yield from ahead.popleft().result()
-                while ahead:
+        pool = ThreadPoolExecutor(count)
+        try:
+            while batch := list(itertools.islice(source, step)):
+                ahead.append(pool.submit(recognizer._predict_all, batch))
+                if len(ahead) > _AHEAD * count:
                     yield from ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     @cached_property
     def _of_one_thread(self) -> "Recognizer":
@@ -252,9 +251,8 @@ class Recognizer(RecognizerBase):
         and of which a fraction was decoded are decoded whole, and scored again.
         """
         looks = self._look(images, outputs)
-        highest = (look.scores.families.max(initial=0) for look in looks)
+        highest = [look.scores.families.max(initial=0) * bool(look.image.encoded) for look in looks]
         near = [i for i, score in enumerate(highest) if score > self.bundle.gate]
-        near = [i for i in near if looks[i].image.encoded]
         whole = [self._decoded_whole(looks[i].image) for i in near]
         for i, look in zip(near, self._look(whole, outputs) if whole else (), strict=True):
             looks[i] = look

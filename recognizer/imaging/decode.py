@@ -110,7 +110,7 @@ Reduce: TypeAlias = Callable[[int], NDArray[np.uint8]]
 class Detail:
     """The short side, in pixels, that frames keep; and whether their parts are views, too.
 
-    Unless ``is_whole``, a JPEG is decoded at the fraction of its size that has twice that side.
+    Unless ``is_whole``, a JPEG is decoded at the smallest fraction of its size that has that side.
     """
 
     min_side: int
@@ -368,8 +368,8 @@ def _decode_jpeg(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
 
 
 def _eighths(side: int, min_side: int) -> int:
-    """Return at how many eighths of its size a JPEG keeps twice the pixels that are wanted."""
-    return next((n for n in (1, 2, 4) if side * n // 8 >= 2 * min_side), 8)
+    """Return at how many eighths of its size a JPEG keeps the pixels that are wanted."""
+    return next((n for n in (1, 2, 4) if side * n // 8 >= min_side), 8)
 
 
 def _reduced_jpeg(

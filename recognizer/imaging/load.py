@@ -35,11 +35,11 @@ PREPROCESSING_VERSION = 3
 
 Version 3: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (by a whole
 factor; of a JPEG by 2, 4 or 8) that keeps the short side at or above :data:`DETAIL_SIDE` or the
-model's input, whichever is smaller; then averaged by area down to that, and enlarged to a square
-where the input is larger. For a first look, a JPEG is decoded at an eighth, a quarter or half of
-its size, by its cosine transform, if that leaves twice the side that is kept. Every pixel counts,
-so that none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing",
-USENIX Security 2020).
+model's input, whichever is smaller; then enlarged to a multiple of that, averaged by a whole
+factor, and enlarged to a square where the input is larger. A first look decodes a JPEG at an
+eighth, a quarter or half of its size, by its cosine transform, if that leaves the side that is
+kept. Every pixel counts, so that none can be hidden between those that are read (Quiring et al.,
+"Adversarial Preprocessing", USENIX Security 2020).
 """
 
 VIEWING_VERSION = 5
@@ -105,11 +105,14 @@ def model_input(
 ) -> NDArray[np.uint8]:
     """Resize an image to the model's square input, uint8, (size, size, 3), RGB, 0 to 255."""
     scale = min(1.0, min(size, DETAIL_SIDE) / min(rgb.shape[:2]))
-    reduced = tuple(min(size, round(side * scale)) for side in rgb.shape[1::-1])
-    if reduced != (size, size):  # and enlarged
-        rgb = np.asarray(cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA), np.uint8)
-        return np.asarray(cv2.resize(rgb, (size, size), out, interpolation=cv2.INTER_LINEAR))
-    return np.asarray(cv2.resize(rgb, reduced, out, interpolation=cv2.INTER_AREA))
+    reduced = [min(size, round(side * scale)) for side in rgb.shape[1::-1]]
+    # By the next whole factor: OpenCV averages by another one a third as fast.
+    whole = [side * -(-was // side) for side, was in zip(reduced, rgb.shape[1::-1], strict=True)]
+    rgb = np.asarray(cv2.resize(rgb, whole, interpolation=cv2.INTER_LINEAR), np.uint8)
+    if reduced == [size, size]:
+        return np.asarray(cv2.resize(rgb, reduced, out, interpolation=cv2.INTER_AREA))
+    rgb = np.asarray(cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(rgb, (size, size), out, interpolation=cv2.INTER_LINEAR))
 
 
 def read_bytes(source: object, limits: Limits) -> bytes:

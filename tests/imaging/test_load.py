@@ -251,7 +251,7 @@ def test_a_small_part_is_decoded_again():
 @pytest.mark.parametrize(
     ("side", "min_side", "factor"), [(1200, 224, 2), (1200, 128, 4), (440, 224, 1)]
 )
-def test_a_first_look_takes_a_fraction_that_has_twice_the_pixels(kind, side, min_side, factor):
+def test_a_first_look_takes_a_fraction_that_has_the_pixels(kind, side, min_side, factor):
     """What it sees is the whole, but for what rounding changes."""
     image = photo(side + 3, side)
     if kind == "gray":
@@ -265,7 +265,7 @@ def test_a_first_look_takes_a_fraction_that_has_twice_the_pixels(kind, side, min
     (one,), (other,) = (loaded.frames for loaded in (first, whole))
     assert min_side <= min(one.rgb.shape[:2]) == pytest.approx(min(other.rgb.shape[:2]), abs=1)
     inputs = [model_input(frame.rgb, min_side).astype(int) for frame in (one, other)]
-    assert np.abs(inputs[0] - inputs[1]).mean() < 1.5
+    assert np.abs(inputs[0] - inputs[1]).mean() < 2
 
 
 def test_what_is_damaged_or_in_far_colors_is_decoded_whole():
