@@ -197,9 +197,11 @@ def decode(data: bytes, wanted: Detail, limits: Limits) -> LoadedImage:
     else:
         loaded = _decode(data, name, wanted, limits)
         is_composed = name == "gif" and outline_gif(data)[2]
-    # A header may say gray of a stream in colors, which some browsers show.
+    # A header may say gray of a stream in colors, which some browsers show; and without a box for
+    # colors they heed those of the stream.
     if name == "avif" and not np.ptp(loaded.frames[0].rgb, -1).any():
         is_composed = any(flags[0] & _MONOCHROME for flags in _AV1_FLAGS.findall(data))
+    is_composed |= name == "avif" and b"colr" not in data
     if is_composed and loaded.status is Status.OK:
         words = "browsers may show it in another way"
         return replace(loaded, status=Status.DEGRADED, reason=Reason.FRAMES_SKIPPED, detail=words)

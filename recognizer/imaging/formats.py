@@ -8,7 +8,6 @@ import io
 import re
 import struct
 from collections.abc import Iterator
-from itertools import chain, islice
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -51,8 +50,6 @@ _PLAIN_BMP = {12: 24, 40: 28}  # sizes of headers, and where bits for each pixel
 _FRAME_ALPHA = re.compile(rb"ALPH|VP8L.{8}[\x10-\x1f]", re.DOTALL)  # in a WebP
 # In an AVIF: HDR, primaries far from sRGB, cropped.
 _UNUSUAL_AVIF = re.compile(rb"colrnclx(?!\0[\1\2\5\6\x0c]\0[\1\2\6\x0d-\x0f])|clap")
-_PLACES, _MAX_BOXES, _MAX_ITEMS = (b"iloc", b"stco", b"co64"), 8, 500  # where items begin
-_MAX_UNITS, _SEQUENCE_HEADER, _MAX_GRID = 16, 1, 16  # of AV1; no image is as short as a grid's text
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
@@ -99,98 +96,11 @@ def open_image(data: bytes, name: str) -> ImageFile:
     # Of runs and palettes Pillow fills gaps in its own way; it ignores profiles and some alpha.
     if name == "bmp" and (data[14] not in _PLAIN_BMP or data[_PLAIN_BMP[data[14]]] < 16):
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP of a palette, or with a long header")
-    if name == "avif" and _is_unusual_avif(data):
+    if name == "avif" and _UNUSUAL_AVIF.search(data):
         raise Refused(Reason.UNSUPPORTED_FORMAT, "an AVIF in colors of its own, or cropped")
     if name == "jpeg":  # read in parts, fill bytes would cost the square of their number
         image.decodermaxblock = len(data)
     return image
-
-
-def _is_unusual_avif(data: bytes) -> bool:
-    # Browsers heed what the stream of AV1 says of its colors where no box does.
-    boxes = [*islice(chain(*(re.finditer(kind, data) for kind in _PLACES)), _MAX_BOXES)]
-    places = (place for box in boxes for place in _places(data, box))
-    try:
-        streams = [_colors(_Bits(data, place)) for place in islice(places, _MAX_ITEMS)]
-    except ValueError:
-        return True
-    is_long = len(boxes) == _MAX_BOXES or len(streams) == _MAX_ITEMS
-    return is_long or any(map(_UNUSUAL_AVIF.search, [data, *streams]))
-
-
-class _Bits:
-    # Reads so many bits, up to 64, from a byte on; nothing behind the last is 1.
-    def __init__(self, data: bytes, place: int) -> None:
-        self._data, self.at = data, 8 * place
-
-    def __call__(self, count: int) -> int:
-        part = self._data[self.at // 8 : self.at // 8 + 9].ljust(9, b"\0")
-        value = int.from_bytes(part, "big") >> 72 - self.at % 8 - count
-        self.at += count
-        return value & (1 << count) - 1
-
-
-def _places(data: bytes, box: re.Match[bytes]) -> Iterator[int]:
-    # Where items or a track begin (ISO/IEC 14496-12, 8.7.5 and 8.11.3).
-    read = _Bits(data, box.end())
-    version = read(32) >> 24
-    if box[0] != b"iloc":
-        yield read(32) and read(64 if box[0] == b"co64" else 32)
-        return
-    of_place, of_length, of_base, of_index = (8 * read(4) for _ in range(4))
-    wide = 16 if version < 2 else 32
-    for _ in range(read(wide)):
-        read(wide)
-        is_elsewhere = bool(version and read(16))
-        read(16)
-        base, pieces = read(of_base), read(16)
-        read(of_index if version else 0)
-        yield base + read(of_place)
-        if (read(of_length) > _MAX_GRID and is_elsewhere) or pieces != 1:
-            raise ValueError("not where it is looked for, or in pieces")
-
-
-def _colors(read: _Bits) -> bytes:
-    # Primaries and transfer, as in nclx, of the first sequence header (AV1, 5.3 to 5.5).
-    for _ in range(_MAX_UNITS):
-        kind, is_extended, is_sized = read(5), read(1), read(1)
-        read(1 + 8 * is_extended)
-        size = 0
-        for shift in range(0, 56 * is_sized, 7):
-            is_last, size = not read(1), size | read(7) << shift
-            if is_last:
-                break
-        if kind == _SEQUENCE_HEADER or not is_sized:
-            break
-        read.at += 8 * size
-    else:
-        raise ValueError("too many units")
-    if kind != _SEQUENCE_HEADER:
-        return b""  # not AV1
-    profile, _, is_reduced = read(3), read(1), read(1)
-    if is_reduced:
-        read(5)
-    elif read(1):
-        raise ValueError("it has times")
-    else:
-        has_delay = read(1)
-        for _ in range(read(5) + 1):
-            read(12)
-            read(read(5) > 7)
-            read(4 * (has_delay and read(1)))
-    read(read(4) + read(4) + 2)  # width and height
-    read(7 * (not is_reduced and read(1)))
-    read(3)
-    if not is_reduced:
-        read(4)
-        has_order = read(1)
-        read(2 * has_order)
-        read((read(1) or read(1)) and not read(1))  # screen content
-        read(3 * has_order)
-    read(3)
-    read(read(1) and profile == 2)  # more than 8 bits, and 12
-    read(profile != 1)  # whether it is gray
-    return b"colrnclx" + bytes([0, read(8), 0, read(8)]) if read(1) else b""
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
