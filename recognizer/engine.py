@@ -28,6 +28,7 @@ from recognizer.imaging import (
 )
 from recognizer.imaging.pixels import altered
 from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import SecondLook
 from recognizer.model.machine import available_cpus
 from recognizer.model.maps import find_regions, local_probability, spread
 from recognizer.model.numerics import logit
@@ -279,8 +280,28 @@ class Recognizer(RecognizerBase):
     def _scored(
         self, image: LoadedImage, scores: _Scores, outputs: Mapping[str, NDArray[np.float32]]
     ) -> ScoredImage:
-        prediction = self._prediction(image, self._augment(image, scores))
+        again = self._augment if self.bundle.second_look is None else self._look_again
+        prediction = self._prediction(image, again(image, scores))
         return ScoredImage(image=image, prediction=prediction, outputs=outputs)
+
+    @cached_property
+    def _second_session(self) -> Any:
+        """The network of the second look, loaded with the first image that needs it."""
+        return open_session(self.bundle, self.provider, self._threads, self.bundle.second_look)
+
+    def _look_again(self, image: LoadedImage, scores: _Scores) -> _Scores:
+        """Rescore the views that may be leads, the highest first, as far as the limits allow."""
+        highest, second = scores.families.max(axis=1, initial=0), self.bundle.second_look
+        left = self.limits.views_after(image.decode_ms) - len(image.views)
+        near = np.argsort(-highest, kind="stable")[: max(1, left)]
+        near = near[highest[near] > self.bundle.gate]
+        if second is None or not near.size:
+            return scores
+        (others,) = self._run(["scores"], [image.views[i].rgb for i in near.tolist()], second)
+        log_odds = scores.log_odds.copy()
+        seen = log_odds[near, : others.shape[1]]  # labels that were enrolled later are not in it
+        log_odds[near, : others.shape[1]] += second.weight * (others - seen)
+        return self._calibrate(log_odds, image.views)
 
     def _augment(self, image: LoadedImage, scores: _Scores) -> _Scores:
         """Rescore near-threshold views with TTA until one is a lead; higher means count.
@@ -352,28 +373,33 @@ class Recognizer(RecognizerBase):
         self, image: ImageSource, *, sha256: str | None = None, whole: bool = False
     ) -> LoadedImage:
         """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
+        whole, second, size = (
+            whole or self._is_whole,
+            self.bundle.second_look,
+            self.bundle.input.size,
+        )
+        side = min(size if second is None or not whole else max(size, second.size), DETAIL_SIDE)
         return load_image(
-            image,
-            min_side=min(self.bundle.input.size, DETAIL_SIDE),
-            limits=self.limits,
-            sha256=sha256,
-            parts=True,
-            whole=whole or self._is_whole,
+            image, min_side=side, limits=self.limits, sha256=sha256, parts=True, whole=whole
         )
 
     def _run(
-        self, outputs: Sequence[str], images: Iterable[NDArray[np.uint8]]
+        self,
+        outputs: Sequence[str],
+        images: Iterable[NDArray[np.uint8]],
+        second: SecondLook | None = None,
     ) -> list[NDArray[np.float32]]:
         require_owner(self._owner)
+        session = self._session if second is None else self._second_session
         parts: list[list[NDArray[np.float32]]] = []
-        size, step = self.bundle.input.size, 1 if self.provider == "cpu" else GPU_BATCH
+        size, step = (second or self.bundle.input).size, 1 if self.provider == "cpu" else GPU_BATCH
         source = iter(images)
         while batch := list(itertools.islice(source, step)):
             inputs = np.empty((len(batch), size, size, 3), np.uint8)
             for rgb, target in zip(batch, inputs, strict=True):
                 model_input(rgb, size, target)
             try:
-                parts.append(self._session.run([*outputs], {"images": inputs}))
+                parts.append(session.run([*outputs], {"images": inputs}))
             except Exception as error:
                 if not is_onnxruntime_error(error):
                     raise

@@ -12,6 +12,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import BundleError, PolicyError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.thumbnail import draw_heatmap
+from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Calibration
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
@@ -19,7 +20,7 @@ from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif
 from tests.pictures import animated
-from tests.tiny import LABELS, edit_description, write_tiny_bundle
+from tests.tiny import LABELS, edit_description, write_second_look, write_tiny_bundle
 
 
 def assert_same(one, other):
@@ -303,6 +304,27 @@ def test_what_might_be_a_lead_is_decoded_and_scored_whole(tiny_bundle, monkeypat
     (scored,) = auto.score_loaded([loaded])  # the whole cannot be had: the first look counts
     assert scored.image is loaded
     assert scored.prediction.scores["ivory_worked"] > 0.9
+
+
+@pytest.mark.parametrize("bias", [-9.0, 0.0])
+def test_what_might_be_a_lead_is_looked_at_by_a_second_network(bias, recognizer, tmp_path):
+    """Of the log-odds the mean counts, higher or lower; nothing else costs a second pass."""
+    twice = Recognizer.load(write_second_look(tmp_path, bias))
+    assert twice.bundle.digest != recognizer.bundle.digest
+    red, blue = encoded(picture("red")), encoded(picture("blue"))
+    before, after = (logit(one.predict(red).scores["ivory_worked"]) for one in (recognizer, twice))
+    assert after - before == pytest.approx((bias + 3) / 2, abs=0.01)
+    again = Recognizer.load(tmp_path)
+    assert again.predict(blue).scores == recognizer.predict(blue).scores
+    assert "_second_session" not in vars(again)
+
+
+def test_a_second_look_that_is_another_file_is_refused(tmp_path):
+    folder = write_second_look(tmp_path, 0.0)
+    (folder / "second_look.onnx").write_bytes(b"another")
+    for call in (Recognizer.load(folder).predict, lambda _: load_bundle(folder).verify()):
+        with pytest.raises(BundleError, match=r"second_look\.onnx"):
+            call(encoded(picture("red")))
 
 
 def test_parts_have_a_threshold_of_their_own(recognizer, tmp_path):

@@ -20,6 +20,7 @@ from recognizer.model.description import (
     LabelEvidence,
     ModelFile,
     PhotoCounts,
+    SecondLook,
 )
 from recognizer.taxonomy import Kind
 
@@ -29,13 +30,13 @@ KINDS = ("product", "product", "lookalike", "other")
 GAIN = 12.0
 
 
-def tiny_model():
+def tiny_model(bias=-3.0):
     """uint8 (N, 32, 32, 3) -> scores (N, 4), maps (N, 4, 4, 4), embedding (N, 3)."""
     # Rows: labels; columns: red, green, blue. Raw ivory is dark red: nothing says so for sure.
     weight = np.array([[1, -1, -1], [0.2, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)
     initializers = [
         numpy_helper.from_array((GAIN * weight / 255)[:, :, None, None], "weight"),
-        numpy_helper.from_array(np.full(4, -3.0, np.float32), "bias"),
+        numpy_helper.from_array(np.full(4, bias, np.float32), "bias"),
         numpy_helper.from_array(np.array([2, 3], np.int64), "axes"),
     ]
     nodes = [
@@ -102,6 +103,16 @@ def write_tiny_bundle(folder, model=None, **changes):
     write_bundle(replace(describe(content, folder), **changes))
     (folder / "MODEL_CARD.md").write_text("# tiny\n")
     return folder
+
+
+def write_second_look(folder, bias, weight=0.5, gate=0.25):
+    """Write the bundle with a second look by the same network of another bias."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = tiny_model(bias).SerializeToString()
+    (folder / "second_look.onnx").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    second = SecondLook(sha256=digest, size=SIZE, weight=weight, gate=gate)
+    return write_tiny_bundle(folder, second_look=second)
 
 
 def change_by_hand(folder, change):

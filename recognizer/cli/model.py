@@ -39,7 +39,7 @@ def info_command(bundle: options.BundleArgument = None) -> None:
     from recognizer.taxonomy import Kind
 
     model = load_bundle(bundle)
-    model.read_model()  # verified
+    model.verify()
     print_values(_about(model))
     order = {name: place for place, name in enumerate(model.taxonomy.labels)}
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")

@@ -143,7 +143,7 @@ def scan_command(
     from recognizer.scan.run import scan as run
 
     model = load_bundle(bundle)
-    model.read_model()  # verified here, so that a wrong model is reported before any worker starts
+    model.verify()  # here, so that a wrong model is reported before any worker starts
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = _checked(output or default_output(sources))
     _require_sources(sources, image_root)

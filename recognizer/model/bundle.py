@@ -40,6 +40,7 @@ from recognizer.model.description import (
     ModelReference,
     NegativesFile,
     Parity,
+    SecondLook,
     SelfTest,
     Training,
 )
@@ -47,6 +48,7 @@ from recognizer.model.folders import (
     DEFAULT_BUNDLE,
     DESCRIPTION_FILE,
     MODEL_FILE,
+    SECOND_FILE,
     carried_bundles,
     find_bundle,
     read_regular_file,
@@ -97,6 +99,7 @@ class Bundle:
     part_shift: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     tta_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     tta_raise: float = 0.0
+    second_look: SecondLook | None = None
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     self_test: SelfTest | None = None
@@ -159,9 +162,11 @@ class Bundle:
 
     @cached_property
     def gate(self) -> float:
-        """The score of a family above which a photo is decoded whole: half the odds of a lead."""
+        """The score of a family above which a photo is decoded whole, and looked at again."""
+        if self.second_look is not None:
+            return self.second_look.gate
         lowest = min(self.any_product_thresholds.values(), default=0.0)
-        return lowest / (2 - lowest)
+        return lowest / (2 - lowest)  # half the odds of a lead
 
     @property
     def preprocessing(self) -> int:
@@ -190,6 +195,8 @@ class Bundle:
             numbers["parts_shift"] = self.part_shift
         if self.tta_threshold < 1:
             numbers["second_look"] = self.tta_threshold
+        if self.second_look is not None:
+            numbers["second_network"] = asdict(self.second_look)
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def enrolled_photos(self, label: str | None = None) -> frozenset[str]:
@@ -197,10 +204,10 @@ class Bundle:
         steps = (step for step in self.lineage if isinstance(step, Enrolled))
         return frozenset(p for step in steps if label in {None, step.label} for p in step.photos)
 
-    def read_model(self) -> bytes:
-        """Read ``model.onnx`` and verify it; a BundleError says what is wrong with it."""
-        path = self.path / MODEL_FILE
-        model = read_verified(path, self.model.sha256)
+    def read_model(self, second: SecondLook | None = None) -> bytes:
+        """Read ``model.onnx``, or that of a second look, and verify it, or raise a BundleError."""
+        path = self.path / (SECOND_FILE if second else MODEL_FILE)
+        model = read_verified(path, (second or self.model).sha256)
         if model[4:8] == _ORT_FORMAT:
             raise BundleSchemaError(f"{path} is not an ONNX model")
         # To look for the key first is twenty times faster than for all at once.
@@ -208,6 +215,11 @@ class Bundle:
         if any(_ITS_LENGTH.search(model, key.start() - 10, key.start()) for key in keys):
             raise BundleSchemaError(f"{path} keeps weights in other files, which are not verified")
         return model
+
+    def verify(self) -> None:
+        """Read all networks; a BundleError says what is wrong with one."""
+        for second in (None, self.second_look):
+            self.read_model(second)
 
     def calibrate(
         self, log_odds: NDArray[np.floating], shift: NDArray[np.floating] | float = 0.0

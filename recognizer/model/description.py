@@ -42,6 +42,21 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondLook:
+    """The file ``second_look.onnx``: a larger network for views that may be leads.
+
+    It looks at the views whose highest family is above ``gate``. Its input ``images`` is uint8 (N,
+    size, size, 3), its output ``scores`` log-odds of the first labels, (N, labels or fewer). In the
+    mean with those of ``model.onnx`` they have the ``weight``.
+    """
+
+    sha256: str
+    size: Annotated[int, Meta(ge=1)]
+    weight: Annotated[float, Meta(gt=0, le=1)]
+    gate: Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputFormat:
     """The input ``images``: uint8 (N, size, size, 3), RGB, by a version of the preprocessing."""
 

@@ -11,7 +11,7 @@ from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 DEFAULT_BUNDLE = "wildlife-v8"  # the bundle that is used if none is named
 
 DESCRIPTION_FILE = "bundle.json"
-MODEL_FILE = "model.onnx"
+MODEL_FILE, SECOND_FILE = "model.onnx", "second_look.onnx"
 CARD_FILE = "MODEL_CARD.md"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import SecondLook
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -24,9 +25,12 @@ PROVIDERS = {
 
 
 def open_session(
-    bundle: Bundle, provider: str, threads: int | None = None
+    bundle: Bundle, provider: str, threads: int | None = None, second: SecondLook | None = None
 ) -> onnxruntime.InferenceSession:
-    """Verify and load a bundle's model; a provider that is unavailable is a ProviderError."""
+    """Verify and load a bundle's model, or that of its second look.
+
+    A provider that is unavailable is a ProviderError.
+    """
     # Not above: what starts workers does not need it.
     import onnxruntime  # noqa: PLC0415
 
@@ -47,7 +51,7 @@ def open_session(
     if bundle.model.precision == "int8" and bundle.model.weight_bits is None:
         # Sums of weights of 8 bits overflow on x64 CPUs without VNNI, unless told not to.
         options.add_session_config_entry("session.x64quantprecision", "1")
-    model = bundle.read_model()
+    model = bundle.read_model(second)
     try:
         providers = _providers(provider, threads)
         session = onnxruntime.InferenceSession(model, options, providers=providers)
@@ -60,7 +64,7 @@ def open_session(
     if used != provider:
         words = f"onnxruntime could not start the provider {provider!r} and would use {used!r}"
         raise ProviderError(words)
-    _check_interface(session, bundle)
+    _check_interface(session, bundle, second)
     return session
 
 
@@ -104,8 +108,10 @@ def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str
     return [cpu] if own == cpu else [(own, options), cpu]
 
 
-def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    size, count = bundle.input.size, len(bundle.labels)
+def _check_interface(
+    session: onnxruntime.InferenceSession, bundle: Bundle, second: SecondLook | None
+) -> None:
+    size, count = (second or bundle.input).size, len(bundle.labels)
     inputs = session.get_inputs()
     if (
         [(i.name, i.type) for i in inputs] != [("images", "tensor(uint8)")]
@@ -115,6 +121,11 @@ def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> N
         due = f"uint8 images of shape (N, {size}, {size}, 3)"
         raise BundleSchemaError(f"{bundle.path}: the model does not take {due}")
     shapes = {output.name: output.shape for output in session.get_outputs()}
+    if second is not None:
+        if len(shapes.get("scores", ())) != 2 or shapes["scores"][1] not in range(1, count + 1):
+            due = f"scores (N, {count}) in {bundle.path}"
+            raise BundleSchemaError(f"the second look has the outputs {shapes}, not {due}")
+        return
     dimensions = {name: len(shapes.get(name, [])) for name in ("scores", "maps", "embedding")}
     if dimensions != {"scores": 2, "maps": 4, "embedding": 2} or any(
         shapes[name][1] != count for name in ("scores", "maps")

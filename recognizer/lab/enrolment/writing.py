@@ -40,7 +40,7 @@ from recognizer.model.description import (
     PhotoCounts,
     Share,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, SECOND_FILE, bundle_title
 from recognizer.model.numerics import logit, sigmoid
 from recognizer.model.self_test import with_self_test
 from recognizer.policy.values import FALSE_POSITIVE_RATES
@@ -145,6 +145,8 @@ def write_enrolled(
         raise BundleSchemaError(f"{parent.path}: the model cannot be added to: {error}") from error
     with new_folder(output) as draft:
         (draft / MODEL_FILE).write_bytes(model)
+        if parent.second_look is not None:
+            (draft / SECOND_FILE).write_bytes(parent.read_model(parent.second_look))
         name, version = bundle_title(output)
         described = _describe(replace(parent, taxonomy=taxonomy), learned, enrolment)
         bundle = replace(
