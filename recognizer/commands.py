@@ -46,7 +46,7 @@ VERB_GROUPS = {
         "enroll": ("lab.cli.enroll", "Add a product to a model, from a few photos."),
         "evaluate": ("lab.cli.evaluate", "Measure a model on sources that it never saw."),
         "train": ("lab.cli.train", "Train a model on labelled photos."),
-        "runs": ("lab.cli.runs", "List, measure and compare training runs."),
+        "runs": ("lab.cli.runs", "Measure a training run, or compare two."),
         "export": ("lab.cli.train", "Make a model (a bundle) of a training run."),
     },
     "Data": {"dataset": ("lab.cli.dataset", "Split, check and write labelled photos.")},

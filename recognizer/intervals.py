@@ -85,25 +85,3 @@ def share_by_source(
     """
     number = effective_photos(hits, sources)
     return share(float(hits.mean()) * number, number, confidence)
-
-
-def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
-    """Return the share of products among the photos over a threshold; None if there are none."""
-    true_positives = prevalence * recall
-    passed = true_positives + (1 - prevalence) * false_positive_rate
-    return true_positives / passed if passed else None
-
-
-def precision_estimate(
-    recall: Estimate, false_positive_rate: Estimate, prevalence: float
-) -> Estimate | None:
-    """Return the precision at a prevalence with a conservative interval; None without leads.
-
-    It combines the opposite ends of both: at 97.5 % of each, it covers at least 95 %.
-    """
-    value = precision(recall.value, false_positive_rate.value, prevalence)
-    if value is None:
-        return None
-    low = precision(recall.low, false_positive_rate.high, prevalence)
-    high = precision(recall.high, false_positive_rate.low, prevalence)
-    return Estimate(value, low or 0.0, 1.0 if high is None else high)

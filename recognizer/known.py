@@ -28,6 +28,7 @@ class KnownItem:
 
     phash: str
     outcome: str
+    sha256: str | None = None
     label: str | None = None
     note: str | None = None
 
@@ -42,13 +43,17 @@ class KnownItems:
     def __len__(self) -> int:
         return len(self._items)
 
-    def match(self, phash: str | None) -> tuple[KnownMatch, ...]:
-        """Return the items within 31 bits of a hash, the nearest first, at most 20."""
+    def match(self, phash: str | None, sha256: str | None = None) -> tuple[KnownMatch, ...]:
+        """Return the items within 31 bits of a hash, the nearest first, at most 20.
+
+        The very image is none of them, by its ``sha256``: that was decided already.
+        """
         if phash is None:
             return ()
         bits = np.bitwise_count(self._hashes ^ to_bytes([phash]).view(np.uint64))
         distances = bits.sum(axis=1, dtype=np.uint16)
         near = np.flatnonzero(distances <= MAX_DISTANCE)
+        near = near[[sha256 is None or self._items[at].sha256 != sha256 for at in near.tolist()]]
         nearest = near[np.argsort(distances[near], kind="stable")][:_MAX_MATCHES].tolist()
         matches = ((int(distances[position]), self._items[position]) for position in nearest)
         return tuple(
@@ -85,7 +90,8 @@ def read_outcomes(path: Path) -> Iterator[KnownItem]:
     }
     for line in latest.values():
         if line.judgement == "confirmed" and line.phash is not None:
-            yield KnownItem(phash=line.phash, outcome=line.id, label=line.label, note=line.note)
+            of = {name: getattr(line, name) for name in ("phash", "sha256", "label", "note")}
+            yield KnownItem(outcome=line.id, **of)
 
 
 def _lines(path: Path) -> Iterator[_Line]:

@@ -10,13 +10,11 @@ from scipy.stats import binomtest, chi2, norm, t
 
 from recognizer.intervals import (
     effective_photos,
-    precision,
-    precision_estimate,
     share,
     share_by_source,
     weighted_count,
 )
-from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
+from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, precision, precision_estimate
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.975])

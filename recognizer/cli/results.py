@@ -10,7 +10,7 @@ import typer
 from recognizer.cli.progress import duration, say, shown
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
-from recognizer.policy.values import Policy
+from recognizer.policy.values import Decision, Policy
 from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.rows.identity import shown_place
 from recognizer.rows.queue import IS_LEAD
@@ -30,7 +30,7 @@ def progress_line(summary: ScanSummary, total: int | None, latest: deque[Any]) -
     parts = [f"{done:,}{of} images", f"{rate:.1f}/s"]
     if total is not None and rate > 0:
         parts.append(f"{duration(max(0, total - done - summary.repeated) / rate)} left")
-    parts.append(f"{summary.decisions.total():,} to review")
+    parts.append(f"{summary.to_review.total():,} to review")
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")
     return ", ".join(parts)
@@ -55,7 +55,7 @@ def print_changes(file: ScanFile, policy: Policy, bundle: Bundle, *, is_given: b
 
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
     """Print a line for each row or for the first leads, then a summary."""
-    lines = [*_row_lines(file, summary.decisions.total())]
+    lines = [*_row_lines(file, summary.to_review.total())]
     lines += [*_summary(summary, skipped, bundle.title), f"Scan: {shown(str(file.path))}"]
     typer.echo("\n".join(lines))
 
@@ -110,15 +110,16 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield f"Skipped: {others}, {skipped.hidden:,} hidden. Name them to scan them."
     for table, names in skipped.image_columns.items():
         yield shown(f"{shown_place(table)}: images from {', '.join(map(repr, names))}.")
-    if summary.decisions:
+    if summary.to_review:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
-        yield f"Images to review: {_listed(summary.decisions)}.{products}"
+        yield f"Images to review: {_listed(summary.to_review)}.{products}"
         yield "A lead is not a verdict: a photo does not identify a product."
     elif summary.images > summary.failed.total():
         yield "Nothing to review."
     if summary.audited:
-        sample = f"{summary.audited:,} of {counted(summary.cleared, 'clear image')}"
-        sample += ", more of those with higher scores"
+        cleared = counted(summary.decisions[Decision.CLEAR], "clear image")
+        sample = f"{summary.audited:,} of {cleared}"
+        sample += ", ten times as many from a product score of 0.01, a hundred times from 0.1"
         yield f"Audit sample: {sample}. Review them too: they show what is missed."
 
 

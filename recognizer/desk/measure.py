@@ -28,7 +28,7 @@ class Precision:
     """How many of the decided leads of a level, and of a label or family, were confirmed.
 
     ``kind`` and ``name`` are None for all leads. ``as_product`` were confirmed as the product of
-    the lead, or without a label.
+    the lead.
     """
 
     kind: CandidateKind | None
@@ -63,14 +63,15 @@ class Measurement:
     """The figures of a scan by its outcomes.
 
     ``images`` and ``leads`` are distinct images; ``drawn`` of the clear ones are in the audit
-    sample. ``unknown_labels`` of confirmed leads are in no taxonomy, so that their families are
-    unknown.
+    sample. ``known`` ones, raised by known items alone, are neither leads of the model nor clear.
+    ``unknown_labels`` of confirmed leads are in no taxonomy, so that their families are unknown.
     """
 
     images: int
     leads: int
     decided: int
     drawn: int
+    known: int
     precision: tuple[Precision, ...]
     misses: Misses | None
     unknown_labels: tuple[str, ...] = ()
@@ -98,13 +99,15 @@ def measure_outcomes(
     """
     decided = outcomes.decided()
     family_of = {name: label.family for of in taxonomies for name, label in of.labels.items()}
-    leads: list[_Lead] = []
+    leads, near = list[_Lead](), list[_Lead]()
     drawn, audited, found = _Counts(), _Counts(), _Counts()
     count = cleared = 0
     for rows in images:
         count += rows[0].reason is not Reason.NO_IMAGE
         outcome = decided.get(rows[0].sha256 or "")
-        if groups := _groups_of(rows):
+        if (groups := _groups_of(rows)) and all(kind is CandidateKind.KNOWN for kind, *_ in groups):
+            near.append((groups, Decision.REVIEW, outcome))
+        elif groups:
             level = min((level for *_, level in groups), key=QUEUE_ORDER.index)
             leads.append((groups, level, outcome))
         elif (stratum := audit_of(rows, outcome)) is not None:
@@ -120,7 +123,8 @@ def measure_outcomes(
         leads=len(leads),
         decided=sum(number for (_, judged), number in judgements.items() if judged in DECIDED),
         drawn=drawn.total(),
-        precision=tuple(_precision(leads, family_of)),
+        known=len(near),
+        precision=tuple(_precision([*leads, *near], family_of)),
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
         unknown_labels=tuple(sorted(label for label in labels if label and label not in family_of)),
     )
@@ -150,12 +154,13 @@ def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> I
     as_product = Counter[_Group]()
     for groups, level, outcome in leads:
         everything: _Group = (None, None, level)
-        for group in {everything, *groups}:
+        is_known = all(kind is CandidateKind.KNOWN for kind, *_ in groups)
+        for group in groups if is_known else {everything, *groups}:
             counts[group][outcome.judgement if outcome else None] += 1
         if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
             label = outcome.label
             names = {"label": label, "family": family_of.get(label or "")}
-            named = {g for g in groups if label is None or g[1] == names.get(str(g[0]))}
+            named = {g for g in groups if label and g[1] == names.get(str(g[0]))}
             as_product.update({everything, *named} if named else ())
     for group in sorted(counts, key=lambda key: (key[1] or "", key[0] or "", key[2])):
         kind, name, level = group

@@ -198,8 +198,9 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield f"{leads}, the team can look at {capacity:,.0f}: {words}."
 
 
-def policy_of(choice: Choice, step: Step, base: Policy, name: str) -> Policy:
-    """Return a policy with the threshold of a step in place of the default one of ``base``."""
-    priority = max(choice.steps[0].threshold, step.threshold)
-    rule = Rule(review=Probability(step.threshold), priority=Probability(priority))
-    return replace(base, name=name, default=rule)
+def policy_of(step: Step, base: Policy, name: str) -> Policy:
+    """Return a policy with the threshold of a step for review, and all else as in ``base``."""
+    review, priority = Probability(step.threshold), base.default.priority
+    if isinstance(priority, Probability) and priority.value < review.value:
+        priority = review
+    return replace(base, name=name, default=Rule(review=review, priority=priority))

@@ -69,7 +69,10 @@ def decide(
     if prediction.status is not Status.FAILED:
         if thresholds is None:
             thresholds = thresholds_of(bundle, policy)
-        found = [*_leads(prediction, thresholds), *_known_leads(known, policy)]
+        found = [
+            *_leads(prediction, thresholds),
+            *_known_leads(known, policy, prediction, thresholds),
+        ]
         found.sort(key=lambda pair: -pair[0].score)
         leads = tuple(lead for lead, _ in found)
         decision = min(
@@ -149,14 +152,23 @@ def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
         is_label = candidate.kind is CandidateKind.LABEL
         if not left or (not is_label and len(left) < 2):  # a single label speaks for itself
             continue
-        rule, thresholds = policy.default, bundle.any_product_thresholds
-        for ruled in (family_of.get(candidate.name) if is_label else None, candidate):
-            if ruled is not None and (ruled.kind, ruled.name) in policy.rules:
-                rule, thresholds = policy.rules[ruled.kind, ruled.name], ruled.thresholds
-        review = _threshold(rule.review, thresholds)
-        priority = max(_threshold(rule.priority, thresholds), review, key=attrgetter("value"))
+        ruled = [family_of.get(candidate.name) if is_label else None, candidate]
+        review, priority = (_level(key, bundle, policy, ruled) for key in ("review", "priority"))
+        priority = max(priority, review, key=attrgetter("value"))
         result.append(LeadThresholds(candidate, left, review, priority))
     return tuple(result)
+
+
+def _level(
+    level: str, bundle: Scale, policy: Policy, ruled: Sequence[Candidate | None]
+) -> MeasuredThreshold:
+    """Return a threshold as the last rule that names it says, else the policy's."""
+    given, thresholds = getattr(policy.default, level), bundle.any_product_thresholds
+    for candidate in filter(None, ruled):
+        rule = policy.rules.get((candidate.kind, candidate.name))
+        if (own := getattr(rule, level, None)) is not None:
+            given, thresholds = own, candidate.thresholds
+    return _threshold(given, thresholds)
 
 
 def _leads(
@@ -205,12 +217,22 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
     return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{where}"
 
 
-def _known_leads(known: Sequence[KnownMatch], policy: Policy) -> Iterator[tuple[Lead, str]]:
-    """Yield a lead for the nearest confirmed image of each label, with the sentence for it."""
+def _known_leads(
+    known: Sequence[KnownMatch],
+    policy: Policy,
+    prediction: Prediction,
+    thresholds: Sequence[LeadThresholds],
+) -> Iterator[tuple[Lead, str]]:
+    """Yield a lead for the nearest confirmed image of each label, with the sentence for it.
+
+    Where no label was named, it is the likeliest product of the image.
+    """
+    products = (name for entry in thresholds for name in entry.members)
+    likeliest = max(products, key=prediction.scores.__getitem__, default="")
     nearest: dict[str, KnownMatch] = {}
     for match in sorted(known, key=lambda match: (match.distance, match.outcome)):
         if match.label not in policy.ignore:
-            nearest.setdefault(match.label or UNLABELLED, match)
+            nearest.setdefault(match.label or likeliest, match)
     for name, match in nearest.items():
         lead = Lead(
             kind=CandidateKind.KNOWN,
@@ -222,6 +244,3 @@ def _known_leads(known: Sequence[KnownMatch], policy: Policy) -> Iterator[tuple[
         )
         apart = f"{match.distance} of {HASH_BITS} bits apart"
         yield lead, f"review: {lead.title}: near the image of outcome {match.outcome}, {apart}"
-
-
-UNLABELLED = "confirmed"  # the name of a lead near an image that was confirmed without a label

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
@@ -84,20 +84,23 @@ Threshold: TypeAlias = Rate | Probability
 class Rule:
     """The thresholds over which an image is to be reviewed, and over which it has priority.
 
-    If ``priority`` is lower than ``review`` in a bundle, ``review`` counts for both.
+    If ``priority`` is lower than ``review`` in a bundle, ``review`` counts for both. Of a label or
+    family, a level that a rule does not name stays that of the policy.
     """
 
-    review: Threshold = Rate(0.01)
-    priority: Threshold = Rate(0.001)
+    review: Threshold | None = None
+    priority: Threshold | None = None
 
     def __post_init__(self) -> None:
         review, priority = self.review, self.priority
         for key, level in (("review", review), ("priority", priority)):
-            if not isinstance(level, Rate | Probability):
+            if not isinstance(level, Rate | Probability | None):
                 raise PolicyError(f"{key} = {level!r}: give a Rate(...) or a Probability(...)")
         # A rate and a probability can only be compared once a bundle says what the rate means.
+        if review is None or priority is None or type(review) is not type(priority):
+            return
         sign = -1 if isinstance(review, Rate) else 1  # the lower a rate, the higher its threshold
-        if type(review) is type(priority) and sign * priority.value < sign * review.value:
+        if sign * priority.value < sign * review.value:
             raise PolicyError(f"priority = {priority} is easier to reach than review = {review}")
 
 
@@ -132,9 +135,9 @@ class Policy:
     """A platform's profile; :meth:`check` also checks the names in it.
 
     The rates of ``default`` are those of an *image*: the share of images without any product that
-    become leads. ``rules`` by (kind, name) have the rates of this label or family alone; that of a
-    family also holds for its products without a rule. Products to ``ignore`` are never a lead.
-    ``actions`` say what the platform does at a decision, in its own words.
+    become leads (without them, 1 and 0.1 %). ``rules`` by (kind, name) have the rates of this label
+    or family alone; that of a family also holds for its products without a rule. Products to
+    ``ignore`` are never a lead. ``actions`` say what the platform does at a decision.
     """
 
     name: str = "default"
@@ -151,6 +154,8 @@ class Policy:
                 raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
             if not text.strip():
                 raise PolicyError(f"actions.{key} = {text!r}: describe the action in words")
+        review, priority = self.default.review or Rate(0.01), self.default.priority or Rate(0.001)
+        object.__setattr__(self, "default", Rule(review=review, priority=priority))
         for field_name in ("rules", "actions"):  # the digest is computed once
             object.__setattr__(self, field_name, dict(getattr(self, field_name)))
         object.__setattr__(self, "ignore", frozenset(self.ignore))
@@ -271,6 +276,7 @@ def _levels(rule: Rule) -> dict[str, Any]:
     return {
         f"{key}_{'rate' if isinstance(level, Rate) else 'probability'}": level.value
         for key, level in (("review", rule.review), ("priority", rule.priority))
+        if level is not None
     }
 
 
@@ -303,7 +309,7 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
     """Return the policy of a file's content, checked; ``name`` is the default for its name."""
     require_keys(values, [*_THRESHOLDS, *_KEYS], PolicyError)
     parts = {key: _part(key, values[key]) for key in _KEYS if key in values}
-    default = _rule(values, Rule())
+    default = _rule(values)
     rules: dict[tuple[CandidateKind, str], Rule] = {}
     for kind, tables in parts.get("rules", {}).items():
         if kind not in (CandidateKind.LABEL, CandidateKind.FAMILY):
@@ -312,7 +318,7 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
             try:
                 levels = msgspec.convert(table, dict[str, Any])
                 require_keys(levels, [*_THRESHOLDS], PolicyError)
-                rules[CandidateKind(kind), own_name] = _rule(levels, default)
+                rules[CandidateKind(kind), own_name] = _rule(levels)
             except (PolicyError, msgspec.ValidationError) as error:
                 raise PolicyError(f"rules.{kind}.{own_name}: {error}") from error
     policy = Policy(**{"name": name, **parts, "default": default, "rules": rules})
@@ -330,7 +336,7 @@ def _part(key: str, value: Any) -> Any:
         raise PolicyError(f"{key}: {error}") from error
 
 
-def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
+def _rule(values: Mapping[str, Any]) -> Rule:
     levels: dict[str, Threshold] = {}
     for key, (level, kind) in _THRESHOLDS.items():
         if key not in values:
@@ -341,7 +347,7 @@ def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
             levels[level] = kind(msgspec.convert(values[key], float))
         except (PolicyError, msgspec.ValidationError) as error:
             raise PolicyError(f"{key}: {error}") from error
-    return replace(default, **levels)
+    return Rule(**levels)
 
 
 def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:

@@ -89,7 +89,7 @@ def _changes(
     """Yield the new rows of images of which more than the policy changes, by number."""
     for number, model in file.models():
         bundle, rate = bundle_behind(model, bundles), file.setting("audit_rate")
-        audit = AuditSample(rate=float(rate), products=bundle.products) if rate else None
+        audit = audit_sample(float(rate), bundle, policy) if rate else None
         decider, last = Decider(bundle, policy, audit=audit), 0
         while block := file.select(
             f"SELECT id, {_CLEAR_FOR_NO_REASON}, '[' || scores || ',' || family || ','"
@@ -114,6 +114,11 @@ def _changes(
                 diff.add(before, after)
                 if after != before:
                     yield image, after
+
+
+def audit_sample(rate: float, bundle: Bundle, policy: Policy) -> AuditSample:
+    """Return the sample by a model's products, but for those that a policy ignores."""
+    return AuditSample(rate=rate, products=sorted({*bundle.products} - policy.ignore))
 
 
 class Decider:
@@ -147,7 +152,7 @@ class Decider:
         is_scored = prediction.status is not Status.FAILED
         known = None
         if self._known is not None and is_scored:
-            known = self._known.match(prediction.phash)
+            known = self._known.match(prediction.phash, prediction.sha256)
         triage = self._decide(prediction, known=known or (), columns=columns)
         shown = dict.fromkeys(  # of a family, the likeliest of its products
             max(members, key=lambda name: prediction.scores[name])
@@ -203,9 +208,9 @@ class Decider:
 
     def compared(self, row: Row) -> Row:
         """Return a row with its matches among the known items, decided again if these changed."""
-        if self._known is None or row.status is Status.FAILED:
+        if row.status is Status.FAILED:
             return row
-        known = self._known.match(row.phash)
+        known = None if self._known is None else self._known.match(row.phash, row.sha256)
         return row if known == row.known else self.decided(replace(row, known=known))
 
     def _of_triage(self, triage: Triage) -> dict[str, Any]:

@@ -187,7 +187,8 @@ def load_known(path: str | os.PathLike[str]) -> KnownItems:
             KnownItem(
                 phash=image.row.phash,
                 outcome=image.outcome,
-                label=image.likely_label,
+                sha256=image.row.sha256,
+                label=image.label,
                 note=image.note,
             )
             for image in decided_images(scan)

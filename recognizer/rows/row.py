@@ -171,7 +171,7 @@ class ScanSummary:
     ``kept`` images could not be read and keep their earlier result; ``repeated`` inputs were given
     more than once; ``unplaced`` images of an earlier version have a relative path behind which they
     were not found; ``without_image`` listings are text alone; ``audited`` images are drawn from the
-    ``cleared``.
+    clear ones; of a lead, ``leads`` has the likeliest product.
     """
 
     scanned: int = 0
@@ -184,10 +184,14 @@ class ScanSummary:
     decisions: Counter[Decision] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
     unplaced: int = 0
-    cleared: int = 0
     audited: int = 0
     seconds: float = 0.0
     refused: str = ""  # the first image that was, and why
+
+    @property
+    def to_review(self) -> Counter[Decision]:
+        """The decisions of leads."""
+        return Counter({level: n for level, n in self.decisions.items() if level.is_lead})
 
     @property
     def images(self) -> int:
@@ -207,8 +211,7 @@ class ScanSummary:
                 self.failed[row.reason] += 1
                 if row.reason is Reason.SOURCE_REFUSED:
                     self.refused = self.refused or f"{shown_place(row.source)}: {row.detail}"
+        self.decisions[row.decision] += 1
         if row.is_lead:
-            self.decisions[row.decision] += 1
-            self.leads.update(lead.title for lead in row.leads)
-        self.cleared += row.decision is Decision.CLEAR
+            self.leads.update(row.lead_labels[:1])
         self.audited += row.audit is not None

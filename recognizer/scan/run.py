@@ -10,11 +10,12 @@ from typing import TypeAlias
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.adopting import adopt
+from recognizer.rows.deciding import audit_sample
 from recognizer.rows.identity import file_state, item_key
 from recognizer.rows.images import NewRow
 from recognizer.rows.listings import group_copies
 from recognizer.rows.records import to_json
-from recognizer.rows.row import AuditSample, Row, ScanSummary
+from recognizer.rows.row import Row, ScanSummary
 from recognizer.rows.writer import Met, Previous, ScanWriter
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import ScanOptions, WorkerPayload, allowed_hosts
@@ -45,8 +46,9 @@ def scan(
     script needs the usual ``if __name__ == "__main__":``. An interrupt passes once they stopped.
     """
     options, rate = options or ScanOptions(), file.setting("audit_rate")
-    if options.audit is None and rate:  # as before
-        options = replace(options, audit=AuditSample(rate=float(rate), products=bundle.products))
+    if options.audit is not None or rate:  # as before
+        share = options.audit.rate if options.audit is not None else float(rate or 0)
+        options = replace(options, audit=audit_sample(share, bundle, policy))
     options = replace(options, allow_hosts=options.allow_hosts | allowed_hosts(file))
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
     run = _ScanRun(items, payload, file, on_rows)

@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recognizer.policy.decide import decide
+from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import (
     FALSE_POSITIVE_RATES,
     CandidateKind,
     Decision,
     Policy,
     Probability,
+    Rate,
     Rule,
 )
 from recognizer.prediction import Prediction
@@ -107,7 +108,7 @@ def test_a_lead_names_the_threshold_of_its_level(review, score, expected, bundle
         (0.0, (), CLEAR, []),
         (0.0, (known_match(),), REVIEW, ["ivory_raw (known)"]),
         (0.95, (known_match(),), PRIORITY, ["ivory_raw (known)", WORKED, "ivory (family)"]),
-        (0.0, (known_match(label=None),), REVIEW, ["confirmed (known)"]),
+        (0.0, (known_match(label=None),), REVIEW, ["ivory_worked (known)"]),
         (0.0, (known_match(label="coral"),), CLEAR, []),  # ignored
         (0.0, (known_match(), known_match(distance=9)), REVIEW, ["ivory_raw (known)"]),
         (
@@ -123,3 +124,21 @@ def test_an_image_near_a_confirmed_one_is_a_lead(worked, known, decision, leads,
     assert len(triage.why) == len(leads)
     if known and known[0].distance == 9:
         assert "near the image of outcome" in triage.why[0]
+
+
+@pytest.mark.parametrize("of", [of_label, of_family])
+def test_a_rule_moves_the_level_that_it_names_and_no_other(of, bundle):
+    name = "ivory_worked" if of is of_label else "ivory"
+    own = replace(bundle, any_product_thresholds={0.05: 0.2, 0.01: 0.3, 0.001: 0.8})
+    for given, levels in (
+        (Rule(), (0.3, 0.8)),
+        (Rule(review=Rate(0.05)), (0.4, 0.8)),
+        (Rule(priority=Rate(0.01)), (0.3, 0.5)),
+        (Rule(review=Probability(0.9)), (0.9, 0.9)),  # nothing is easier to hurry than to review
+    ):
+        (entry,) = (
+            one
+            for one in thresholds_of(own, Policy(rules=of(name, given)))
+            if one.candidate.name == name
+        )
+        assert (entry.review.value, entry.priority.value) == levels

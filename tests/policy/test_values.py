@@ -47,7 +47,7 @@ def test_a_profile(tmp_path):
         name="strict",
         default=Rule(review=Rate(0.05), priority=Rate(0.001)),
         rules={
-            **of_label("ivory_worked", Rule(review=Rate(0.05), priority=Rate(0.01))),
+            **of_label("ivory_worked", Rule(priority=Rate(0.01))),
             **of_family("ivory", rule(0.25, 0.5, p=True)),
         },
         ignore=frozenset({"coral", "seahorse"}),

@@ -1,3 +1,4 @@
+import inspect
 import json
 import re
 from dataclasses import replace
@@ -38,7 +39,7 @@ def test_every_key_is_documented():
     page = Path(__file__).parents[2].joinpath("docs", "rows.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     start = next(at for at, line in enumerate(lines) if line.startswith("| `source`"))
-    described = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", Row.__doc__ or "", re.MULTILINE)
+    described = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(Row) or "", re.M)
     words = {key: " ".join(text.split()) for key, text in described}
     expected = [f"| `{key}` | {words[key]} |" for key in ROW_FIELDS]
     assert lines[start : start + len(ROW_FIELDS)] == expected

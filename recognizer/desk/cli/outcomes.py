@@ -158,7 +158,7 @@ def _print(found: Measurement, rate: str | None) -> None:
 
     print_table(
         f"{counted(found.leads, 'distinct lead')} of {counted(found.images, 'distinct image')}, "
-        f"{found.decided:,} decided",
+        f"{found.decided:,} decided; {found.known:,} more by known items alone",
         [
             *("lead", "level", "confirmed", "as this product", "rejected", "open"),
             *("precision, %", "of this product, %"),
@@ -264,10 +264,11 @@ def thresholds_command(
             f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}.",
             "Probabilities hold for this bundle alone.",
         )
-        chosen = policy_of(choice, choice.step, base, output.stem)
+        chosen = policy_of(choice.step, base, output.stem)
         with replacing(output) as partial_file:
             partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
-        say(f"Wrote {output}")
+        was = base.default.review
+        say(f"Wrote {output}: review over {choice.step.threshold:g}, not {was}; all else as before")
 
 
 def _print_choice(choice: Choice, bundle: Bundle) -> None:

@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import JOINT_CONFIDENCE, MIN_SOURCES, precision_estimate, share_by_source
+from recognizer.intervals import JOINT_CONFIDENCE, MIN_SOURCES, share_by_source
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
-from recognizer.lab.evaluation.metrics import Metric, RankedCounts, bootstrap
+from recognizer.lab.evaluation.metrics import Metric, RankedCounts, bootstrap, precision_estimate
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.policy.values import FALSE_POSITIVE_RATES

@@ -26,9 +26,7 @@ from recognizer.lab.evaluation.evaluate import (
     Measured,
     default_triages,
     measure,
-    targets,
 )
-from recognizer.lab.evaluation.figures import Figures, Truth, figures_of
 from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
@@ -119,14 +117,6 @@ def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Measured:
     found = _calibrated_folds(held, title)
     whole = measure(*found, "out of fold", **how)
     return Measured(replace(whole, bundle=title, same_sources=_same_sources(held)), *found)
-
-
-def any_product_out_of_fold(held: OutOfFold, title: str, *, rounds: int = 1000) -> Figures:
-    """Measure any product alone, as :func:`measure_out_of_fold` does."""
-    bundle, photos, said, _ = _calibrated_folds(held, title)
-    truth = Truth.of(photos)
-    target = targets(bundle, truth, said)[0]
-    return figures_of(target.name, target.positive, target.scores, truth, rounds=rounds)
 
 
 def compare_out_of_fold(

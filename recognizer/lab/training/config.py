@@ -149,14 +149,6 @@ def differences(recipe: Mapping[str, Any], other: Mapping[str, Any], within: str
     return found
 
 
-def changes_of(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the keys in which a recipe differs from the package's of its name, or the defaults."""
-    carried = recipe["name"] in carried_recipes()
-    base = load_config(recipe["name"]) if carried else TrainingConfig()
-    theirs = msgspec.to_builtins(base) | {"name": recipe["name"]}
-    return differences({key: recipe[key] for key in recipe if key in theirs}, theirs)
-
-
 def carried_recipes() -> dict[str, Path]:
     package = Path(__file__).parents[2]
     # An installed package carries them inside; a checkout keeps them in export/.
