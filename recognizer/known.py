@@ -4,9 +4,11 @@ They are outcomes of reviews with the perceptual hashes of their images. They li
 each process of a scan.
 """
 
+from __future__ import annotations
+
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -43,11 +45,13 @@ class KnownItems:
     def __len__(self) -> int:
         return len(self._items)
 
-    def match(self, phash: str | None, sha256: str | None = None) -> tuple[KnownMatch, ...]:
-        """Return the items within 31 bits of a hash, the nearest first, at most 20.
+    def apart_from(self, decided: Collection[str]) -> KnownItems:
+        """Return the items, of which images with these digests are not known to themselves."""
+        kept = (one if one.sha256 in decided else replace(one, sha256=None) for one in self._items)
+        return KnownItems(kept)
 
-        The very image is none of them, by its ``sha256``: that was decided already.
-        """
+    def match(self, phash: str | None, sha256: str | None = None) -> tuple[KnownMatch, ...]:
+        """Return the other items within 31 bits of an image's hash, the nearest first, up to 20."""
         if phash is None:
             return ()
         bits = np.bitwise_count(self._hashes ^ to_bytes([phash]).view(np.uint64))

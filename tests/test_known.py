@@ -130,13 +130,19 @@ def test_a_copy_of_a_confirmed_image_is_a_lead(scan, tmp_path):
     assert "no such file" in refuse("scan", folder, "--known", tmp_path / "gone.jsonl").stderr
 
 
-def test_what_an_audit_found_is_not_known_to_itself(scan, photo_folder, tmp_path):
+def test_what_an_audit_found_is_not_known_to_itself(scan, tmp_path):
     """Else the miss would be a lead of the next scan, and recall 100 %."""
-    folder, file = photo_folder("red", "blue"), tmp_path / "scan.sqlite"
+    (folder := tmp_path / "photos").mkdir()
+    file = tmp_path / "scan.sqlite"
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(encoded(scene(number), "PNG"))
     scan(folder, "--audit-rate", 1)
-    rows = {row["decision"]: row for row in read_rows(file)}
-    store(file, [outcome(sha256=rows["clear"]["sha256"], occasion="audit")])
+    store(file, [outcome(sha256=read_rows(file)[0]["sha256"], occasion="audit")])
     before = json.loads(succeed("measure", file, "--json").stdout)
     scan(folder, "--known", file, "--recheck")
-    assert {row["decision"] for row in read_rows(file)} == {"priority", "clear"}
+    assert {row["decision"] for row in read_rows(file)} == {"clear"}
     assert json.loads(succeed("measure", file, "--json").stdout) == before
+    succeed("outcomes", "export", file, exported := tmp_path / "said.jsonl")
+    for known in (file, exported):  # offered again, to another scan, it is a lead
+        scan(folder, "--known", known, "--output", other := tmp_path / f"{known.stem}-other.sqlite")
+        assert {row["decision"] for row in read_rows(other)} == {"clear", "review"}

@@ -118,9 +118,8 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         yield "Nothing to review."
     if summary.audited:
         cleared = counted(summary.decisions[Decision.CLEAR], "clear image")
-        sample = f"{summary.audited:,} of {cleared}"
-        sample += ", ten times as many from a product score of 0.01, a hundred times from 0.1"
-        yield f"Audit sample: {sample}. Review them too: they show what is missed."
+        yield f"Audit sample: {summary.audited:,} of {cleared}, ten times as many from a score of"
+        yield "0.01, a hundred times from 0.1. Review them too: they show what is missed."
 
 
 def _failure_lines(summary: ScanSummary, skipped: Skipped) -> Iterator[str]:

@@ -45,9 +45,8 @@ class ModelFile:
 class SecondLook:
     """The file ``second_look.onnx``: a larger network for views that may be leads.
 
-    It looks at the views whose highest family is above ``gate``. Its input ``images`` is uint8 (N,
-    size, size, 3), its output ``scores`` log-odds of the first labels, (N, labels or fewer). In the
-    mean with those of ``model.onnx`` they have the ``weight``.
+    Of views whose highest family is above ``gate`` it takes ``images``, uint8 (N, size, size, 3),
+    and gives ``scores``, log-odds (N, first labels): their ``weight`` in the mean with the first's.
     """
 
     sha256: str

@@ -223,10 +223,7 @@ def _known_leads(
     prediction: Prediction,
     thresholds: Sequence[LeadThresholds],
 ) -> Iterator[tuple[Lead, str]]:
-    """Yield a lead for the nearest confirmed image of each label, with the sentence for it.
-
-    Where no label was named, it is the likeliest product of the image.
-    """
+    """Yield a lead for the nearest image of each label, or of the likeliest product without one."""
     products = (name for entry in thresholds for name in entry.members)
     likeliest = max(products, key=prediction.scores.__getitem__, default="")
     nearest: dict[str, KnownMatch] = {}

@@ -47,8 +47,11 @@ def scan(
     """
     options, rate = options or ScanOptions(), file.setting("audit_rate")
     if options.audit is not None or rate:  # as before
-        share = options.audit.rate if options.audit is not None else float(rate or 0)
+        share = options.audit.rate if options.audit else float(rate or 0)
         options = replace(options, audit=audit_sample(share, bundle, policy))
+    if options.known is not None:
+        own = file.select("SELECT DISTINCT sha256 FROM outcome WHERE sha256 IS NOT NULL")
+        options = replace(options, known=options.known.apart_from({sha256 for (sha256,) in own}))
     options = replace(options, allow_hosts=options.allow_hosts | allowed_hosts(file))
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
     run = _ScanRun(items, payload, file, on_rows)
